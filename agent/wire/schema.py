@@ -1,0 +1,178 @@
+"""Which measurements, tags and fields exist, and of which type: one table, frozen for ever.
+
+A tag added later would make a second series and so a duplicate of every replayed point; a field
+whose type changes is refused by the database. Both sides check against this table: the edge
+coerces before it encodes, the sink lets nothing through that is not in it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.wire.point import Field, Point
+from collectors.errors import FixTheFileError
+from collectors.profile import Profile
+from collectors.register import Register, Type
+
+FieldType = Literal["int", "float", "str"]
+
+_PLACE = ("site", "line", "station")
+
+TAGS: Mapping[str, tuple[str, ...]] = {
+    "telemetry": _PLACE,
+    "formation_curve": (*_PLACE, "channel"),
+    "state": _PLACE,
+    "weld": (*_PLACE, "program", "result", "code"),
+    "cell": (*_PLACE, "bin", "result", "code"),
+    "formation_step": (*_PLACE, "channel", "step", "result", "code"),
+    "alarm": (*_PLACE, "code", "priority"),
+    "event": (*_PLACE, "kind"),
+    "agent": ("site", "agent"),
+}
+
+_QUALITY: Mapping[str, FieldType] = {
+    "bad": "int",  # how many values of the row are not good
+    "quality": "str",  # which, and why: "ocv:sentinel acir:out_of_range"
+}
+_PART: Mapping[str, FieldType] = {
+    **_QUALITY,
+    "epoch": "int",
+    "seq": "int",
+    "ok": "int",  # 1 good, 0 reject; absent where the part does not count
+    "serial": "str",
+    "time_source": "str",
+}
+
+_FIXED: Mapping[str, Mapping[str, FieldType]] = {
+    "telemetry": _QUALITY,
+    "formation_curve": _QUALITY,
+    "state": {"code": "int", "name": "str", "reason": "str", "since_ms": "int"},
+    "weld": _PART,
+    "cell": _PART,
+    "formation_step": _PART,
+    "alarm": {
+        "active": "int",
+        "text_id": "str",
+        "text_en": "str",
+        "end_ms": "int",
+        "dur_s": "float",
+    },
+    "event": {
+        "from_seq": "int",
+        "to_seq": "int",
+        "count": "int",
+        "epoch": "int",
+        "reason": "str",
+        "detail": "str",
+    },
+    "agent": {
+        "version": "str",
+        "uptime_s": "float",
+        "samples": "int",
+        "records": "int",
+        "records_lost": "int",
+        "queue_messages": "int",
+        "queue_bytes": "int",
+        "queue_age_s": "float",
+        "rss_mb": "float",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The measurements that may be written. `fields` maps measurement → field → type."""
+
+    fields: Mapping[str, Mapping[str, FieldType]]
+
+    @classmethod
+    def of(cls, profiles: Iterable[Profile]) -> "Schema":
+        """Return the fixed measurements, with the registers of `profiles` as fields.
+
+        Raises FixTheFileError when two profiles give one name to values of different type.
+        """
+        fields = {measurement: dict(types) for measurement, types in _FIXED.items()}
+        for profile in profiles:
+            for measurement, register in _registers(profile):
+                wanted = field_type(register)
+                known = fields[measurement].setdefault(register.name, wanted)
+                if known != wanted:
+                    raise FixTheFileError(
+                        f"{profile.title.en}: `{register.name}` of {measurement} is {wanted}, "
+                        f"but another profile already made it {known}",
+                        "rename the register, or give it the same type and unit",
+                    )
+                if register.spec is not None:
+                    fields[measurement][f"{register.name}_lsl"] = "float"
+                    fields[measurement][f"{register.name}_usl"] = "float"
+        return cls(fields)
+
+    def coerce(self, point: Point) -> Point:
+        """Return `point` with every field in its fixed type.
+
+        Raises ValueError for a measurement, tag set or field that is not in the table.
+        """
+        self.check_names(point)
+        types = self.fields[point.measurement]
+        return Point(
+            measurement=point.measurement,
+            tags=point.tags,
+            fields={name: _as(types[name], value) for name, value in point.fields.items()},
+            time_ns=point.time_ns,
+        )
+
+    def check(self, point: Point) -> None:
+        """Raise ValueError unless `point` fits the table, types included."""
+        self.check_names(point)
+        types = self.fields[point.measurement]
+        for name, value in point.fields.items():
+            if type(value).__name__ != types[name]:
+                raise ValueError(
+                    f"field {name} of {point.measurement} must be {types[name]}, "
+                    f"not {type(value).__name__}"
+                )
+
+    def check_names(self, point: Point) -> None:
+        """Raise ValueError unless measurement, tags and fields are all in the table."""
+        tags = TAGS.get(point.measurement)
+        if tags is None:
+            raise ValueError(f"there is no measurement {point.measurement!r}")
+        if set(point.tags) != set(tags):
+            raise ValueError(
+                f"the tags of {point.measurement} are {', '.join(tags)}, "
+                f"not {', '.join(sorted(point.tags)) or 'none'}"
+            )
+        if unknown := point.fields.keys() - self.fields[point.measurement].keys():
+            raise ValueError(f"{point.measurement} has no field {', '.join(sorted(unknown))}")
+        if not point.fields:
+            raise ValueError(f"a point of {point.measurement} has no fields")
+
+
+def field_type(register: Register) -> FieldType:
+    """Return the type a register's value is stored as. Bits are 0 or 1, so that they sum."""
+    if register.type in {Type.STRING, Type.ENUM}:
+        return "str"
+    if register.type in {Type.BOOL, Type.BITFIELD} or register.is_whole:
+        return "int"
+    return "float"
+
+
+def _registers(profile: Profile) -> Iterable[tuple[str, Register]]:
+    for register in profile.registers:
+        yield "telemetry", register
+    if profile.channels:
+        for register in profile.channels.registers:
+            yield "formation_curve", register
+    if profile.records:
+        for register in profile.records.measured:
+            yield profile.records.kind, register
+
+
+def _as(wanted: FieldType, value: Field) -> Field:
+    match wanted:
+        case "int":
+            return int(value)
+        case "float":
+            return float(value)
+        case "str":
+            return str(value)

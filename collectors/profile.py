@@ -1,0 +1,264 @@
+"""A model of equipment as data: which register holds what, and what it means.
+
+A profile is one TOML file. A new model of machine is a new file and no code. The manual's own
+name of a register stands as a comment beside it. Addresses are those of the protocol (PDU),
+counted from 0: a manual's 40001 or 30001 is address 0.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from collectors import toml_file
+from collectors.errors import FixTheFileError
+from collectors.record import Result
+from collectors.register import Address, Name, Order, Positive, Register, Strict, Table, Text, Type
+
+
+class Family(StrEnum):
+    """What kind of equipment a station is; the page and the dashboards group by it."""
+
+    WELDER = "welder"
+    SORTER = "sorter"
+    FORMATION = "formation"
+    CHILLER = "chiller"
+    TEMPERATURE = "temperature"
+    METER = "meter"
+
+
+class Limits(Strict):
+    """What the device takes in one read, and how its registers are coded unless they say."""
+
+    table: Table = Table.HOLDING
+    order: Order = Order.ABCD
+    max_registers: Annotated[int, Field(ge=1, le=125)] = 125
+    max_bits: Annotated[int, Field(ge=1, le=2000)] = 2000
+    max_gap: Annotated[int, Field(ge=0, le=124)] = 16  # unasked registers a joined read may cover
+    timeout_s: Positive = 1.0
+
+
+class Role(Strict):
+    """A part that one register of the main map plays; `register` names it."""
+
+    name: Annotated[Name, Field(alias="register")]
+
+
+class Identity(Role):
+    """A register that must hold `value`, or the device is not what the profile describes."""
+
+    value: int
+
+
+class Heartbeat(Role):
+    """A register that counts while the program runs; standing still means the PLC is in STOP."""
+
+    frozen_after_s: Positive = 5.0
+
+
+StateName = Literal["stopped", "idle", "execute", "suspended", "held", "aborted"]
+
+
+class StateMeaning(Strict):
+    """A machine's own state in the words of PackML; `reason` tells apart what PackML does not."""
+
+    state: StateName
+    reason: Literal[
+        "", "off", "starved", "blocked", "setup", "maintenance", "fault", "emergency_stop"
+    ] = ""
+
+
+class StateMap(Role):
+    """Which register tells the state, and what its numbers mean."""
+
+    values: Mapping[str, StateMeaning]
+
+
+class Mode(Role):
+    """Which register tells the mode, and in which of its numbers parts do not count."""
+
+    test: tuple[int, ...] = ()
+
+
+class Counters(Strict):
+    """The machine's own counters."""
+
+    total: Name
+    good: Name | None = None
+    reject: Name | None = None
+
+
+class Channels(Strict):
+    """A block of registers that repeats, once for each channel: 1 to `count`."""
+
+    count: Annotated[int, Field(ge=1, le=1024)]
+    address: Address
+    stride: Annotated[int, Field(ge=1)]
+    group: Name
+    registers: tuple[Register, ...]
+
+
+class RecordSource(Strict):
+    """A ring of record slots in the machine's memory, one slot a part.
+
+    The machine writes part `n` into the slot at `write_index`, then moves the index on. Each slot
+    begins and ends with the part's sequence, so a slot caught half-written is seen as such.
+    """
+
+    kind: Literal["weld", "cell", "formation_step"]
+    period_s: Positive
+    sequence: Name  # register: sequence of the newest record; 0 before the first
+    write_index: Name  # register: slot the next record goes to
+    wrap: Annotated[int, Field(ge=2, le=2**32)] = 2**32  # number of distinct sequences
+    slots: Annotated[int, Field(ge=2)]
+    address: Address
+    stride: Annotated[int, Field(ge=1, le=125)]
+    begin: Name = "begin"
+    end: Name = "end"
+    time_s: Name | None = None  # machine clock, seconds since 1970
+    time_ms: Name | None = None  # and its milliseconds
+    result: Name = "result"
+    code: Name = "code"
+    serial: Name | None = "serial"
+    tags: tuple[Name, ...] = ()
+    registers: tuple[Register, ...]
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Names of the slot's registers that are not measured values."""
+        named = (self.begin, self.end, self.time_s, self.time_ms)
+        more = (self.result, self.code, self.serial, *self.tags)
+        return frozenset(name for name in (*named, *more) if name)
+
+    @property
+    def measured(self) -> tuple[Register, ...]:
+        """The slot's registers that are values of the part."""
+        return tuple(each for each in self.registers if each.name not in self.roles)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        by_name = {each.name: each for each in self.registers}
+        for name in sorted(self.roles):
+            if name not in by_name:
+                raise ValueError(f"the slot has no register `{name}`")
+        if any(each.address + each.words > self.stride for each in self.registers):
+            raise ValueError(f"a register reaches beyond the slot's {self.stride} registers")
+        for name in (self.result, self.code):
+            if by_name[name].type is not Type.ENUM:
+                raise ValueError(f"`{name}` must be an enum: its numbers need names")
+        if unknown := set(by_name[self.result].values.values()) - {*Result}:
+            raise ValueError(f"results are {', '.join(Result)}, not {', '.join(sorted(unknown))}")
+        return self
+
+
+class Profile(Strict):
+    """Everything Lini knows of one model of equipment."""
+
+    title: Text
+    family: Family
+    maker: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]  # where the map comes from
+    grade: Literal["bronze", "silver", "gold"]  # from a manual; against a simulator; on a machine
+    modbus: Limits = Limits()
+    groups: Annotated[Mapping[Name, Positive], Field(min_length=1)]  # poll group → period in s
+    registers: tuple[Register, ...]
+    identity: Identity | None = None
+    heartbeat: Heartbeat | None = None
+    state: StateMap | None = None
+    mode: Mode | None = None
+    counters: Counters | None = None
+    channels: Channels | None = None
+    records: RecordSource | None = None
+
+    def named(self, name: str) -> Register:
+        """Return the register `name` of the main map."""
+        return next(each for each in self.registers if each.name == name)
+
+    def group_of(self, register: Register) -> str:
+        """Return the poll group that a register of the main map belongs to."""
+        return register.group or next(iter(self.groups))
+
+    def table_of(self, register: Register) -> Table:
+        """Return the table a register stands in."""
+        return register.table or self.modbus.table
+
+    def order_of(self, register: Register) -> Order:
+        """Return the byte order of a register."""
+        return register.order or self.modbus.order
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        for block in self._blocks():
+            names = [each.name for each in block]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"two registers are called {', '.join(twice)}")
+        known = {each.name for each in self.registers}
+        for role, name in self._named_roles():
+            if name not in known:
+                raise ValueError(f"{role} names the register `{name}`, which does not exist")
+        used = {each.group for each in self.registers} | (
+            {self.channels.group} if self.channels else set()
+        )
+        if unknown := sorted(group for group in used if group and group not in self.groups):
+            raise ValueError(f"there is no poll group {', '.join(unknown)} in [groups]")
+        for each in self.registers:
+            if self.table_of(each).holds_bits and each.type is not Type.BOOL:
+                raise ValueError(f"`{each.name}` is in a table of bits: its type must be bool")
+            if each.address + each.words > 65536:
+                raise ValueError(f"`{each.name}` reaches beyond address 65535")
+        return self
+
+    def _blocks(self) -> Iterator[tuple[Register, ...]]:
+        yield self.registers
+        if self.channels:
+            yield self.channels.registers
+        if self.records:
+            yield self.records.registers
+
+    def _named_roles(self) -> Iterator[tuple[str, str]]:
+        for role in ("identity", "heartbeat", "state", "mode"):
+            part = getattr(self, role)
+            if part is not None:
+                yield f"[{role}]", part.name
+        if self.counters:
+            for name in (self.counters.total, self.counters.good, self.counters.reject):
+                if name:
+                    yield "[counters]", name
+        if self.records:
+            yield "[records]", self.records.sequence
+            yield "[records]", self.records.write_index
+
+
+def load(path: Path) -> Profile:
+    """Read and check one profile file."""
+    return toml_file.load(path, Profile)
+
+
+def shipped() -> dict[str, Profile]:
+    """Return all profiles of the package by name, the file's name without `.toml`."""
+    folder = resources.files("collectors") / "profiles"
+    files = sorted(
+        (each for each in folder.iterdir() if each.name.endswith(".toml")),
+        key=lambda each: each.name,
+    )
+    return {
+        each.name.removesuffix(".toml"): toml_file.parse(
+            each.read_text(encoding="utf-8"), Profile, name=each.name
+        )
+        for each in files
+    }
+
+
+def find(name: str, *, folder: Path | None = None) -> Profile:
+    """Return the profile `name`: from the site's own `folder` first, then from the package."""
+    if folder is not None and (folder / f"{name}.toml").is_file():
+        return load(folder / f"{name}.toml")
+    profiles = shipped()
+    if name not in profiles:
+        raise FixTheFileError(
+            f"there is no profile `{name}`", f"choose one of: {', '.join(profiles)}"
+        )
+    return profiles[name]

@@ -1,0 +1,24 @@
+"""How far a value may be trusted, and why not further."""
+
+from enum import StrEnum
+
+
+class Quality(StrEnum):
+    """The three grades of OPC: only `GOOD` may enter a statistic."""
+
+    GOOD = "good"
+    UNCERTAIN = "uncertain"
+    BAD = "bad"
+
+
+class Reason(StrEnum):
+    """Why a value is not `GOOD`; empty when it is."""
+
+    NONE = ""
+    COMM = "comm"  # the device or the bus did not answer
+    REFUSED = "refused"  # the device answered with a Modbus exception
+    FROZEN = "frozen"  # the heartbeat stands still: the PLC is in STOP
+    SENTINEL = "sentinel"  # the device's own "not measured" number
+    OUT_OF_RANGE = "out_of_range"  # outside what the sensor can show
+    UNKNOWN_CODE = "unknown_code"  # an enum value that the profile does not name
+    ENCODING = "encoding"  # text that is not text, a float that is not a number

@@ -1,0 +1,205 @@
+"""One value of a machine: where it stands, how its bits are coded, what it means to people."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Address = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """Base of every table in our files: unknown keys are faults, values do not change later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Text(Strict):
+    """A short text for people, in both languages of the product."""
+
+    id: Annotated[str, Field(min_length=1)]
+    en: Annotated[str, Field(min_length=1)]
+
+
+class Table(StrEnum):
+    """The four tables of the Modbus data model."""
+
+    COIL = "coil"
+    DISCRETE = "discrete"
+    HOLDING = "holding"
+    INPUT = "input"
+
+    @property
+    def holds_bits(self) -> bool:
+        """Whether an address of this table is one bit, not a 16-bit register."""
+        return self in {Table.COIL, Table.DISCRETE}
+
+
+class Type(StrEnum):
+    """What the bits of a register mean."""
+
+    BOOL = "bool"
+    INT16 = "int16"
+    UINT16 = "uint16"
+    INT32 = "int32"
+    UINT32 = "uint32"
+    INT64 = "int64"
+    UINT64 = "uint64"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    STRING = "string"
+    ENUM = "enum"
+    BITFIELD = "bitfield"
+
+
+WORDS = {
+    Type.BOOL: 1,
+    Type.INT16: 1,
+    Type.UINT16: 1,
+    Type.INT32: 2,
+    Type.UINT32: 2,
+    Type.FLOAT32: 2,
+    Type.INT64: 4,
+    Type.UINT64: 4,
+    Type.FLOAT64: 4,
+}
+
+
+class Order(StrEnum):
+    """Byte order of a value in registers, A the most significant byte (64-bit values likewise).
+
+    In strings the words never swap, so only BADC and DCBA (bytes swapped in each word) differ.
+    """
+
+    ABCD = "ABCD"  # big endian: Siemens, energy meters
+    CDAB = "CDAB"  # low word first: Mitsubishi, Delta, Inovance, K&M
+    BADC = "BADC"
+    DCBA = "DCBA"
+
+
+class Priority(StrEnum):
+    """Alarm priorities of ISA-18.2, lowest first."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Alarm(Strict):
+    """What an alarm bit means and what the operator is to do about it."""
+
+    priority: Priority
+    text: Text
+    response: Text
+
+
+class Bit(Strict):
+    """One named bit of a bitfield. A bit with an `alarm` is an alarm, any other a status."""
+
+    bit: Annotated[int, Field(ge=0, le=31)]
+    name: Name
+    alarm: Alarm | None = None
+
+
+class Register(Strict):
+    """One value: where it stands, how it is coded, what it means.
+
+    `address` counts from 0; inside a channel or record slot, from the start of that block.
+    A number's value is `raw * scale + offset`, in `unit`, rounded to `decimals`.
+    """
+
+    name: Name
+    address: Address
+    type: Type
+    table: Table | None = None  # None: the profile's own
+    order: Order | None = None  # None: the profile's own
+    group: Name | None = None  # poll group; None: the first one
+    length: Annotated[int, Field(ge=1, le=120)] | None = None  # words of a string, enum, bitfield
+    bit: Annotated[int, Field(ge=0, le=15)] | None = None  # of a bool inside a register
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str = ""
+    decimals: Annotated[int, Field(ge=0, le=9)] | None = None  # None: as the scale has
+    valid: tuple[float, float] | None = None  # what the sensor can show, in `unit`
+    spec: tuple[float, float] | None = None  # the product's lower and upper limit, in `unit`
+    sentinels: tuple[float, ...] = ()  # raw numbers that mean "not measured"
+    values: Mapping[str, str] = Field(default_factory=dict)  # of an enum: number → name
+    bits: tuple[Bit, ...] = ()
+    alarm: Alarm | None = None  # of a bool that is an alarm
+    label: Text | None = None
+    show: Annotated[int, Field(ge=1, le=9)] | None = None  # rank on the station's tile
+
+    @property
+    def words(self) -> int:
+        """How many addresses the value covers."""
+        return WORDS.get(self.type) or self.length or 1
+
+    @property
+    def digits(self) -> int | None:
+        """Decimals to round to; None where there is nothing to round."""
+        if self.decimals is not None:
+            return self.decimals
+        if self.type in {Type.FLOAT32, Type.FLOAT64}:
+            return None
+        return max(0, math.ceil(-math.log10(abs(self.scale)))) if self.scale % 1 else 0
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the value is a number that scale, range and rounding apply to."""
+        return self.type in WORDS and self.type is not Type.BOOL
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the value is an int: a plain counter or code, not a scaled measurement."""
+        return (
+            self.is_number
+            and self.type not in {Type.FLOAT32, Type.FLOAT64}
+            and float(self.scale).is_integer()
+            and float(self.offset).is_integer()
+            and not self.unit
+        )
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if fault := next(self._faults(), None):
+            raise ValueError(fault)
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        yield from self._faults_of_type()
+        if len({bit.bit for bit in self.bits}) < len(self.bits):
+            yield "two of the `bits` have the same number"
+        if any(bit.bit >= 16 * self.words for bit in self.bits):
+            yield f"a bit is outside the {16 * self.words} bits of the value"
+        if self.scale == 0:
+            yield "`scale` 0 makes every value 0"
+        if any(limits and limits[0] >= limits[1] for limits in (self.valid, self.spec)):
+            yield "limits are [low, high], low first"
+        if self.show is not None and self.label is None:
+            yield "a value that is shown needs a `label` in both languages"
+
+    def _faults_of_type(self) -> Iterator[str]:
+        if self.type is Type.STRING and self.length is None:
+            yield "a string needs `length`, its number of registers"
+        if self.type is Type.ENUM and not self.values:
+            yield "an enum needs `values`, as { 0 = 'off', 1 = 'idle' }"
+        if not all(re.fullmatch(r"\d+", key) for key in self.values):
+            yield "the keys of `values` are the register's numbers, as 0 or 17"
+        if self.type is Type.BITFIELD and not self.bits:
+            yield "a bitfield needs `bits`"
+        if self.type in {Type.ENUM, Type.BITFIELD} and self.words > 2:
+            yield "an enum or bitfield is 1 or 2 registers long"
+        if self.length is not None and self.type in WORDS:
+            yield f"`length` is given by the type {self.type}"
+        if self.table is not None and self.table.holds_bits and self.type is not Type.BOOL:
+            yield f"the table {self.table} holds single bits: the type must be bool"
+        if self.bit is not None and self.type is not Type.BOOL:
+            yield "`bit` is for the type bool"
+        if self.alarm is not None and self.type is not Type.BOOL:
+            yield "`alarm` is for the type bool; in a bitfield it belongs to a bit"
