@@ -1,5 +1,6 @@
 """How far a value may be trusted, and why not further."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -17,8 +18,18 @@ class Reason(StrEnum):
     NONE = ""
     COMM = "comm"  # the device or the bus did not answer
     REFUSED = "refused"  # the device answered with a Modbus exception
+    WRONG_DEVICE = "wrong_device"  # it is not what its profile describes
     FROZEN = "frozen"  # the heartbeat stands still: the PLC is in STOP
     SENTINEL = "sentinel"  # the device's own "not measured" number
     OUT_OF_RANGE = "out_of_range"  # outside what the sensor can show
     UNKNOWN_CODE = "unknown_code"  # an enum value that the profile does not name
     ENCODING = "encoding"  # text that is not text, a float that is not a number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why one value is missing (`BAD`) or doubtful (`UNCERTAIN`). Good values have none."""
+
+    reason: Reason
+    quality: Quality = Quality.BAD
+    raw: int | float | str | None = None  # what the register held

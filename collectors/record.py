@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from collectors.sample import Reading, StationId, Value
+from collectors.quality import Fault
+from collectors.sample import StationId, Value
 
 
 class Result(StrEnum):
@@ -42,7 +43,8 @@ class Record:
     code: str  # reject code by name, "none" when there is none
     serial: str | None
     tags: Mapping[str, str]  # program, channel, step, bin: bounded sets only
-    values: Mapping[str, Reading]
+    values: Mapping[str, Value]
+    faults: Mapping[str, Fault] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,8 @@ WORDS = {
 class Order(StrEnum):
     """Byte order of a value in registers, A the most significant byte (64-bit values likewise).
 
-    In strings the words never swap, so only BADC and DCBA (bytes swapped in each word) differ.
+    BADC and DCBA swap the two bytes of a 16-bit value too. In strings the words never swap, so
+    BADC and DCBA mean the same there: the bytes of each word are swapped.
     """
 
     ABCD = "ABCD"  # big endian: Siemens, energy meters

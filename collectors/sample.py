@@ -1,9 +1,9 @@
 """Telemetry: what a machine shows now. A gap is allowed, as long as it is marked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from collectors.quality import Quality, Reason
+from collectors.quality import Fault
 
 Value = bool | int | float | str
 
@@ -21,25 +21,17 @@ class StationId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """One value read from one register, in the unit its profile names."""
-
-    value: Value | None  # None unless there is a value to show: bad readings have none
-    quality: Quality = Quality.GOOD
-    reason: Reason = Reason.NONE
-    raw: int | float | str | None = None  # what the register held, kept when the value is bad
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The values of one poll group (of one channel, for multi-channel equipment).
+    """The values of one read of one poll group (of one channel, for multi-channel equipment).
 
-    `readings` maps the register's name to its reading. `time_ns` is the wall clock at the
-    arrival of the answer, in nanoseconds since 1970 (UTC).
+    `values` holds what there is to show, by register name, in the unit its profile names.
+    `faults` says why a register has no value, or one to doubt; a good value has no fault.
+    `time_ns` is the wall clock at the arrival of the answer, in ns since 1970 (UTC).
     """
 
     station: StationId
     group: str
     time_ns: int
-    readings: Mapping[str, Reading]
+    values: Mapping[str, Value]
+    faults: Mapping[str, Fault] = field(default_factory=dict)
     channel: str = ""
