@@ -54,7 +54,7 @@ _FIXED: Mapping[str, Mapping[str, FieldType]] = {
         "active": "int",
         "text_id": "str",
         "text_en": "str",
-        "end_ms": "int",
+        "since_ms": "int",
         "dur_s": "float",
     },
     "event": {

@@ -144,12 +144,13 @@ class BusRunner:
         if job.reader is None:
             for sample in await job.device.sample(job.group):
                 self._observer.sampled(sample)
-        elif job.storing is None or job.storing.done():
-            # Stored beside the bus: a slow disk must not hold up the polls. The ring keeps the
-            # parts for us as long.
-            if batch := await self._read(job, job.reader):
-                work = self._store(job, job.reader, batch)
-                job.storing = asyncio.create_task(work, name=f"store {job.reader.name}")
+            return
+        if job.storing is not None and not job.storing.done():
+            return  # the disk is slower than the machine: the ring keeps the parts as long
+        if batch := await self._read(job, job.reader):
+            # Stored beside the bus: a slow disk must not hold up the polls.
+            work = self._store(job, job.reader, batch)
+            job.storing = asyncio.create_task(work, name=f"store {job.reader.name}")
 
     async def _read(self, job: _Job, reader: RecordReader) -> Batch | None:
         """Return new records. A ring that is refused leaves the rest of the device alone."""

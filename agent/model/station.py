@@ -1,0 +1,104 @@
+"""One station as it is known now: state, values, alarms, counters and the last part."""
+
+from dataclasses import dataclass
+
+from agent.model.alarms import AlarmTracker
+from agent.model.points import event_point, place_tags, record_point, sample_point
+from agent.model.states import STATE_CODES, StateSpan, StateTracker
+from agent.wire.point import Point
+from collectors.profile import Profile
+from collectors.quality import Fault
+from collectors.record import Event, Record, Result
+from collectors.register import Text
+from collectors.sample import Sample, StationId, Value
+
+_REPEAT_STATE_NS = 30_000_000_000  # InfluxQL's fill(previous) does not look before its window
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The last that is known of one register: a value or a fault, and when (ns since 1970)."""
+
+    value: Value | None
+    fault: Fault | None
+    time_ns: int
+
+
+@dataclass(slots=True)
+class PartCounts:
+    """Parts stored since the agent started."""
+
+    stored: int = 0
+    ng: int = 0
+    lost: int = 0
+
+
+class StationModel:
+    """Takes what comes from one station and returns the points to store."""
+
+    def __init__(self, station: StationId, title: Text, profile: Profile, *, now_ns: int) -> None:
+        self.station = station
+        self.title = title
+        self.profile = profile
+        self.states = StateTracker(profile, now_ns=now_ns)
+        self.alarms = AlarmTracker(profile, station)
+        self.registers: dict[str, Shown] = {}
+        self.channels: dict[str, dict[str, Shown]] = {}
+        self.parts = PartCounts()
+        self.last_part: Record | None = None
+        self.version = 0  # grows with every change that a page would show
+        self._state_stored: tuple[StateSpan, int] | None = None
+
+    def sampled(self, sample: Sample) -> list[Point]:
+        """Take a sample: its row, its alarms, and the state if that changed."""
+        shown = self.channels.setdefault(sample.channel, {}) if sample.channel else self.registers
+        for name, value in sample.values.items():
+            shown[name] = Shown(value, sample.faults.get(name), sample.time_ns)
+        for name, fault in sample.faults.items():
+            if name not in sample.values:
+                shown[name] = Shown(None, fault, sample.time_ns)
+        self.version += 1
+        points = [sample_point(sample)]
+        if not sample.channel:
+            self.states.sampled(sample)
+            points += self.alarms.sampled(sample)
+        return points + self.tick(sample.time_ns)
+
+    def recorded(self, record: Record) -> Point:
+        """Take a finished part."""
+        self.parts.stored += 1
+        self.parts.ng += record.result is Result.NG
+        self.last_part = record
+        self.version += 1
+        return record_point(record, self.profile)
+
+    def happened(self, event: Event) -> Point:
+        """Take an event."""
+        if event.kind == "records_lost":
+            self.parts.lost += int(event.values["count"])
+            self.version += 1
+        return event_point(event)
+
+    def tick(self, now_ns: int) -> list[Point]:
+        """Return the state as a point when it changed, or was last stored too long ago."""
+        before = self.states.span
+        span = self.states.at(now_ns)
+        if span != before:
+            self.version += 1
+        if self.profile.state is None or not self._is_due(span, now_ns):
+            return []
+        self._state_stored = (span, now_ns)
+        fields: dict[str, int | float | str] = {
+            "code": STATE_CODES[span.state],
+            "name": span.state.value,
+            "reason": str(span.reason),
+            "since_ms": span.since_ns // 1_000_000,
+        }
+        tags = place_tags(self.station)
+        return [Point(measurement="state", tags=tags, fields=fields, time_ns=now_ns)]
+
+    def _is_due(self, span: StateSpan, now_ns: int) -> bool:
+        if self._state_stored is None:
+            return True
+        stored, at_ns = self._state_stored
+        return stored != span or now_ns - at_ns >= _REPEAT_STATE_NS
