@@ -29,7 +29,7 @@ class Record:
     """One finished part event: a weld, a sorted cell, a formation step.
 
     Its identity is (station, kind, epoch, seq). `epoch` counts the resets of the machine's
-    counter, `seq` is the machine's own number. `time_ns` already carries `seq` in its last six
+    counter, `seq` is the machine's own number, counted on through its wraps. `time_ns` already carries `seq` in its last six
     digits, so that a replay overwrites itself and two parts in one millisecond stay two.
     """
 

@@ -65,34 +65,39 @@ class RecordEngine:
         self._torn: dict[int, int] = {}
 
     def wanted(self, head: Head, *, at_ns: int, most: int) -> Sequence[int]:
-        """Return the sequences to fetch now, oldest first, at most `most` of them."""
+        """Return the sequences to fetch now, oldest first, at most `most` of them.
+
+        Sequences are counted on through wraps, so that each is unique in its epoch.
+        """
         source, cursor = self._source, self.cursor
         events: list[Event] = []
         if cursor.seq is None:  # the first look at this machine: what was before is not ours
-            behind = min(head.seq, source.slots)
+            newest = head.seq
+            oldest = newest - min(newest, source.slots) + 1
         else:
             behind = (head.seq - cursor.seq) % source.wrap
             if behind > source.wrap // 2:  # the counter went back: restarted or cleared
                 cursor = Cursor(epoch=cursor.epoch + 1, seq=0)
                 events.append(self._event("epoch_started", at_ns, cursor, count=head.seq))
                 behind = head.seq
+            oldest = (cursor.seq or 0) + 1
+            newest = oldest + behind - 1
             if behind > source.slots:
-                first = (head.seq - behind + 1) % source.wrap
-                last = (head.seq - source.slots) % source.wrap
-                events.append(self._lost(at_ns, cursor, first, last, "overwritten"))
-                behind = source.slots
-        oldest = head.seq - behind + 1
-        count = min(behind, most)
-        seqs = tuple(seq % source.wrap for seq in range(oldest, oldest + count))
-        before = (oldest - 1) % source.wrap
-        start = cursor if cursor.seq is None else Cursor(epoch=cursor.epoch, seq=before)
+                held = newest - source.slots + 1
+                events.append(self._lost(at_ns, cursor, oldest, held - 1, "overwritten"))
+                oldest = held
+        start = cursor if cursor.seq is None else Cursor(epoch=cursor.epoch, seq=oldest - 1)
+        seqs = tuple(range(oldest, min(newest, oldest + most - 1) + 1))
         self._pending = _Wanted(cursor=start, events=tuple(events), seqs=seqs)
         return seqs
 
     def slot_of(self, seq: int, head: Head) -> int:
         """Return the slot that holds `seq`, when `head` is true."""
-        age = (head.seq - seq) % self._source.wrap
-        return (head.write_index - 1 - age) % self._source.slots
+        return (head.write_index - 1 - self._age(seq, head)) % self._source.slots
+
+    def _age(self, seq: int, head: Head) -> int:
+        """Return how many parts were made after `seq`."""
+        return (head.seq - seq) % self._source.wrap
 
     def accept(self, slots: Mapping[int, Slot], head: Head, *, at_ns: int) -> Batch:
         """Return what the fetched `slots` (by sequence) prove, given the head read after them.
@@ -124,16 +129,18 @@ class RecordEngine:
     def advance(self, batch: Batch) -> None:
         """Move on: `batch` is stored."""
         self.cursor = batch.cursor
-        self._torn.clear()
+        self._torn = {
+            seq: tries for seq, tries in self._torn.items() if seq > (self.cursor.seq or 0)
+        }
 
     def _is_whole(self, slot: Slot, seq: int) -> bool:
         begin, end = slot.values.get(self._source.begin), slot.values.get(self._source.end)
-        return begin == seq and end == seq
+        return begin == end == seq % self._source.wrap
 
     def _why_lost(self, seq: int, head: Head) -> str:
         """Return why the part of a slot that is not whole will never be read; "" if it may."""
         source = self._source
-        age = (head.seq - seq) % source.wrap
+        age = self._age(seq, head)
         if age > source.wrap // 2:
             return ""  # the counter went back meanwhile: the next round sees a new epoch
         if age >= source.slots:
@@ -174,7 +181,7 @@ class RecordEngine:
         return None
 
     def _lost(self, at_ns: int, cursor: Cursor, first: int, last: int, reason: str) -> Event:
-        count = (last - first) % self._source.wrap + 1
+        count = last - first + 1
         values: dict[str, Value] = {"from_seq": first, "to_seq": last, "reason": reason}
         return self._event("records_lost", at_ns, cursor, count=count, **values)
 

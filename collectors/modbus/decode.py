@@ -214,10 +214,12 @@ def _number_of(register: Register) -> Callable[[Raw], Finished]:
     sentinels = frozenset(
         _as_float32(each) if register.type is Type.FLOAT32 else each for each in register.sentinels
     )
-    scale, offset = register.scale, register.offset
-    low, high = register.valid or (-math.inf, math.inf)
-    digits = register.digits
     whole = register.is_whole
+    # Whole numbers stay ints all the way: a float cannot hold the last bits of 64.
+    scale = int(register.scale) if whole else register.scale
+    offset = int(register.offset) if whole else register.offset
+    low, high = register.valid or (-math.inf, math.inf)
+    digits = None if whole else register.digits
 
     def finish(raw: Raw) -> Finished:
         assert not isinstance(raw, bytes)  # noqa: S101 - the struct code of a number gives numbers
@@ -228,8 +230,6 @@ def _number_of(register: Register) -> Callable[[Raw], Finished]:
         value = raw * scale + offset
         if not low <= value <= high:
             return Fault(reason=Reason.OUT_OF_RANGE, raw=raw)
-        if whole:
-            return int(value)
         return round(value, digits) if digits is not None else value
 
     return finish
