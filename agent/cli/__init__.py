@@ -1,0 +1,1 @@
+"""The command `lini`: words and calls, nothing else. Heavy parts are imported by who needs them."""

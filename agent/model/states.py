@@ -27,7 +27,9 @@ class State(StrEnum):
     NONE = "none"
 
 
-STATE_CODES: dict[State, int] = {state: code for code, state in enumerate(State) if state is not State.NONE}
+STATE_CODES: dict[State, int] = {
+    state: code for code, state in enumerate(State) if state is not State.NONE
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from agent.model.alarms import AlarmTracker
-from agent.model.points import event_point, place_tags, record_point, sample_point
+from agent.model.points import place_tags, sample_point
 from agent.model.states import STATE_CODES, StateSpan, StateTracker
 from agent.wire.point import Point
 from collectors.profile import Profile
@@ -64,20 +64,19 @@ class StationModel:
             points += self.alarms.sampled(sample)
         return points + self.tick(sample.time_ns)
 
-    def recorded(self, record: Record) -> Point:
-        """Take a finished part."""
+    def recorded(self, record: Record) -> None:
+        """Count a finished part, now that it is stored."""
         self.parts.stored += 1
         self.parts.ng += record.result is Result.NG
         self.last_part = record
         self.version += 1
-        return record_point(record, self.profile)
 
-    def happened(self, event: Event) -> Point:
-        """Take an event."""
-        if event.kind == "records_lost":
-            self.parts.lost += int(event.values["count"])
-            self.version += 1
-        return event_point(event)
+    def happened(self, event: Event) -> int:
+        """Take an event; return how many parts were lost with it."""
+        lost = int(event.values["count"]) if event.kind == "records_lost" else 0
+        self.parts.lost += lost
+        self.version += 1
+        return lost
 
     def tick(self, now_ns: int) -> list[Point]:
         """Return the state as a point when it changed, or was last stored too long ago."""

@@ -16,7 +16,8 @@ _WORTH_PACKING = 1_000  # below this, zlib saves less than it costs
 _HEADER = re.compile(
     r"# lini 1 agent=(?P<agent>[\w-]{1,64}) uplink=(?P<uplink>[\w-]{1,64})"
     r" epoch=(?P<epoch>[0-9a-f]{16}) seq=(?P<seq>\d{1,18}) first=(?P<first>\d{1,18})"
-    r" config=(?P<config>[0-9a-f]{8})"
+    r" config=(?P<config>[0-9a-f]{8})",
+    re.ASCII,
 )
 
 
@@ -104,8 +105,8 @@ def _unpack(payload: bytes) -> bytes:
         plain = unpacker.decompress(payload, limit)
     except zlib.error as error:
         raise ValueError(f"the packed message is damaged: {error}") from error
-    if not unpacker.eof:
-        raise ValueError(f"the packed message is cut off, or larger than {limit} bytes")
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("the packed message is cut off, too long, or not alone")
     return plain
 
 
@@ -126,7 +127,9 @@ class Commit:
         """Return the commit of `payload`; raises ValueError when it is not one."""
         text = payload.decode("utf-8")
         found = re.fullmatch(
-            r"# lini-commit 1 epoch=([0-9a-f]{16}) (\d{1,18}-\d{1,18}(?:,\d{1,18}-\d{1,18})*)", text
+            r"# lini-commit 1 epoch=([0-9a-f]{16}) (\d{1,18}-\d{1,18}(?:,\d{1,18}-\d{1,18})*)",
+            text,
+            re.ASCII,
         )
         if not found:
             raise ValueError("not a commit message")

@@ -113,13 +113,13 @@ class Device:
 class RecordReader:
     """Reads the record ring of one device by the rules of the record engine."""
 
-    def __init__(self, device: Device, source: RecordSource, cursor: Cursor) -> None:
+    def __init__(self, device: Device, source: RecordSource) -> None:
         profile = device.place.profile
         self.name = f"{device.station.station}/{source.kind}"
         self.device = device
         self.period_s = source.period_s
         self._source = source
-        self._engine = RecordEngine(source, device.station, cursor)
+        self._engine = RecordEngine(source, device.station, Cursor())
         # Index and sequence must be of one moment, so they are one read, whatever lies between.
         names = (source.sequence, source.write_index)
         (self._head,) = _decoders(
@@ -138,6 +138,10 @@ class RecordReader:
                 items=tuple(place(profile, register) for register in source.registers),
             )
         )
+
+    def start_at(self, cursor: Cursor) -> None:
+        """Go on where the records on the disk end."""
+        self._engine.cursor = cursor
 
     async def read(self) -> Batch:
         """Return what is new, oldest first; empty when nothing is. Call `stored` once it is safe.

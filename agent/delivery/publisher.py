@@ -1,0 +1,161 @@
+"""The publisher: sends what the spool holds, until the sink has said that it is safe.
+
+A PUBACK only frees a place in the window. Messages leave the spool when a commit names them, and
+go again when none does.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import aiomqtt
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.delivery.connection import NOBODY_LISTENS, Connection, Trouble, explain, refusal
+from agent.delivery.session import PublisherStatus, Session, Source
+from agent.wire.broker import Broker
+from agent.wire.message import commit_topic, data_topic, status_topic
+from collectors.errors import LiniError
+
+_log = logging.getLogger(__name__)
+
+_SHORTEST_S, _LONGEST_S = 0.5, 30.0  # between two tries to connect
+_STABLE_S = 30.0
+_FAREWELL_S = 1.0
+
+
+class Backoff:
+    """Pauses between tries: full jitter up to 0.5 s, doubling to 30 s, so that no fleet stampedes."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._longest = _SHORTEST_S
+
+    def pause(self, lasted_s: float, *, slow: bool) -> float:
+        """Return how long to wait after a connection (or a try) that lasted `lasted_s`; in s."""
+        if lasted_s >= _STABLE_S:
+            self._longest = _SHORTEST_S
+        if slow:
+            return self._chance.uniform(_LONGEST_S / 2, _LONGEST_S)
+        pause = self._chance.uniform(0, self._longest)
+        self._longest = min(2 * self._longest, _LONGEST_S)
+        return pause
+
+
+class Publisher:
+    """Serves one uplink: `run` it in a task. No broker and no disk makes it end.
+
+    `stored` is set by the outbox when the spool has something new. `window` bounds the messages
+    in flight, as does the broker's Receive Maximum. What no commit names for `stall_s` is sent
+    again. `clock` is Unix time.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        stored: asyncio.Event,
+        broker: Broker,
+        *,
+        agent: str,
+        uplink: str,
+        version: str,
+        window: int = 20,
+        stall_s: float = 60.0,
+        clock: Callable[[], float] = time.time,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.status = PublisherStatus(since=clock())
+        self._source = source
+        self._stored = stored
+        self._broker = broker
+        self._agent = agent
+        self._uplink = uplink
+        self._version = version
+        self._window = window
+        self._stall_s = stall_s
+        self._clock = clock
+        self._backoff = Backoff(chance or random.SystemRandom())
+        self._identifier = f"lini-{agent}-{uplink}"
+        self._told = ""
+
+    async def run(self) -> None:
+        """Connect and publish for ever; every trouble is in `status` and told once."""
+        time_s = asyncio.get_running_loop().time
+        while True:
+            started = time_s()
+            try:
+                await self._connect_and_serve()
+            except* aiomqtt.MqttError as errors:
+                found = [explain(each, self._broker, self._identifier) for each in _leaves(errors)]
+                trouble = max(found, key=lambda each: each.slow)
+            except* LiniError as errors:
+                trouble = Trouble(text=str(_leaves(errors)[0]), slow=True)
+            self._change(connected=False)
+            self._tell(trouble.text)
+            await asyncio.sleep(self._backoff.pause(time_s() - started, slow=trouble.slow))
+
+    async def _connect_and_serve(self) -> None:
+        """Serve one connection until it breaks."""
+        topic = status_topic(self._agent)
+        offline = json.dumps({"online": False}).encode()
+        will = aiomqtt.Will(topic, offline, qos=1, retain=True)
+        async with Connection(self._broker, identifier=self._identifier, will=will) as connection:
+            await self._subscribe(connection)
+            session = Session(
+                self._source,
+                self._stored,
+                connection,
+                self.status,
+                self._tell,
+                uplink=self._uplink,
+                topic=data_topic(self._agent, self._uplink),
+                window=self._window,
+                stall_s=self._stall_s,
+            )
+            self._change(connected=True)
+            birth = {"online": True, "version": self._version, "since": int(self.status.since)}
+            code = await connection.send(topic, json.dumps(birth).encode(), retain=True)
+            if code != NOBODY_LISTENS and (trouble := refusal(code, topic)):
+                self._tell(trouble)
+            try:
+                await session.serve()
+            except asyncio.CancelledError:
+                # A clean goodbye makes the broker forget the will.
+                with suppress(aiomqtt.MqttError, TimeoutError):
+                    async with asyncio.timeout(_FAREWELL_S):
+                        await connection.send(topic, offline, retain=True)
+                raise
+
+    async def _subscribe(self, connection: Connection) -> None:
+        topic = commit_topic(self._agent, self._uplink)
+        for code in await connection.subscribe(topic, qos=1):
+            if isinstance(code, ReasonCode) and code.is_failure:
+                raise LiniError(
+                    f"{self._broker} does not let {self._identifier} listen to {topic}: {code}",
+                    "allow it in the broker's access list: without it nothing is ever confirmed",
+                )
+
+    def _change(self, *, connected: bool) -> None:
+        if self.status.connected != connected:
+            self.status.connected = connected
+            self.status.since = self._clock()
+        if connected:
+            if self._told:
+                _log.info("%s: connected to %s", self._uplink, self._broker)
+            self._told = self.status.last_error = ""
+
+    def _tell(self, text: str) -> None:
+        self.status.last_error = text
+        if text != self._told:
+            _log.error("%s: %s", self._uplink, text)
+            self._told = text
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]

@@ -1,0 +1,1 @@
+"""The whole of Lini on one machine: simulated line, broker, agent, sink, database and page."""

@@ -1,0 +1,77 @@
+"""A `lini.toml` for a simulated line, as a technician would have written it."""
+
+from collections.abc import Iterable, Sequence
+
+from collectors.simulated.line import Endpoint
+
+
+def site_file(
+    equipment: Sequence[Endpoint],
+    *,
+    broker_port: int = 1883,
+    page_port: int = 8080,
+    page_host: str = "127.0.0.1",
+    flush_s: float = 1.0,
+) -> str:
+    """Return the text of a configuration that watches `equipment`."""
+    return "\n\n".join(
+        [
+            "# Lini's configuration for the simulated line.",
+            _table(
+                "[agent]",
+                name="demo",
+                site="bengkel-demo",
+                line="line-1",
+                title="Bengkel Demo",
+                timezone="Asia/Jakarta",
+                data="lini-data",
+                flush_s=flush_s,
+            ),
+            _table("[page]", host=page_host, port=page_port),
+            _table(
+                "[[uplink]]",
+                name="workshop",
+                host="127.0.0.1",
+                port=broker_port,
+            ),
+            *_buses(equipment),
+            *_stations(equipment),
+            "",
+        ]
+    )
+
+
+def bus_of(endpoint: Endpoint) -> str:
+    """Return the name of the bus an endpoint is on: one for each port."""
+    return f"tcp-{endpoint.port}" if endpoint.transport == "tcp" else f"rtu-{endpoint.station}"
+
+
+def _buses(equipment: Iterable[Endpoint]) -> list[str]:
+    buses = {bus_of(endpoint): endpoint for endpoint in equipment}
+    return [
+        _table("[[bus]]", name=name, host=endpoint.host, port=endpoint.port)
+        if endpoint.transport == "tcp"
+        else _table("[[bus]]", name=name, transport="rtu", device=endpoint.path, baud=9600)
+        for name, endpoint in buses.items()
+    ]
+
+
+def _stations(equipment: Iterable[Endpoint]) -> list[str]:
+    return [
+        _table(
+            "[[station]]",
+            name=endpoint.station,
+            bus=bus_of(endpoint),
+            device_id=endpoint.device_id,
+            profile=endpoint.profile_name,
+        )
+        for endpoint in equipment
+    ]
+
+
+def _table(head: str, **values: str | float) -> str:
+    lines = [
+        f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
+        for key, value in values.items()
+    ]
+    return "\n".join([head, *lines])

@@ -1,0 +1,1 @@
+"""The edge agent, wired together and kept running."""

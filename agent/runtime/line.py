@@ -1,0 +1,89 @@
+"""Between the buses and the outbox: what is read goes through the model and on to the disk."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from agent.delivery.entry import SpoolError
+from agent.delivery.outbox import Outbox
+from agent.model.points import event_point, record_point
+from agent.model.station import StationModel
+from agent.wire.point import Point
+from collectors.record import Event
+from collectors.records import Batch
+from collectors.sample import Sample, StationId
+
+log = logging.getLogger(__name__)
+
+_TELEMETRY = {"telemetry", "formation_curve", "agent"}
+_TICK_S = 0.5
+
+
+class Line:
+    """The observer of all buses of an agent."""
+
+    def __init__(
+        self,
+        models: Mapping[StationId, StationModel],
+        outbox: Outbox,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
+        self.samples = self.records = self.records_lost = 0  # since the start
+        self._models = models
+        self._outbox = outbox
+        self._clock = clock
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def sampled(self, sample: Sample) -> None:
+        """Take one sample."""
+        self.samples += 1
+        self._send(self._models[sample.station].sampled(sample))
+
+    async def recorded(self, source: str, batch: Batch) -> None:
+        """Store a batch with its cursor; only then does it count."""
+        parts = [
+            record_point(record, self._models[record.station].profile) for record in batch.records
+        ]
+        events = [event_point(event) for event in batch.events]
+        await self._outbox.add_evidence([*parts, *events], (source, batch.cursor))
+        self.records += len(batch.records)
+        for record in batch.records:
+            self._models[record.station].recorded(record)
+        for event in batch.events:
+            self.records_lost += self._models[event.station].happened(event)
+            log.warning("%s: %s: %s", event.station, event.kind, dict(event.values))
+
+    def happened(self, event: Event) -> None:
+        """Store an event of the agent itself."""
+        self._send([event_point(event)])
+
+    async def run(self) -> None:
+        """Let time pass for the stations: values grow old, and states are told again."""
+        while True:
+            now_ns = self._clock()
+            for model in self._models.values():
+                self._send(model.tick(now_ns))
+            await asyncio.sleep(_TICK_S)
+
+    async def drain(self) -> None:
+        """Wait for what is still on its way to the disk."""
+        await asyncio.gather(*self._writing)
+
+    def _send(self, points: Iterable[Point]) -> None:
+        telemetry: list[Point] = []
+        evidence: list[Point] = []
+        for point in points:
+            (telemetry if point.measurement in _TELEMETRY else evidence).append(point)
+        if telemetry:
+            self._outbox.add(telemetry)
+        if evidence:
+            task = asyncio.create_task(self._store(evidence), name="store evidence")
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _store(self, points: list[Point]) -> None:
+        try:
+            await self._outbox.add_evidence(points)
+        except SpoolError as error:
+            log.error("%d states or alarms could not be stored: %s", len(points), error)  # noqa: TRY400 - the error says it all

@@ -1,0 +1,167 @@
+"""What could not enter the database, kept on disk for a person to look at."""
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from collectors.errors import LiniError
+
+T = TypeVar("T")
+
+MAX_BYTES = 64 * 2**20
+_COLUMNS = ("id", "time_ns", "topic", "header", "reason", "content")
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS letter (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest BLOB NOT NULL UNIQUE,
+    time_ns INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    header TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    content BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS total (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    bytes INTEGER NOT NULL,
+    pushed_out INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO total VALUES (1, 0, 0);
+CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON letter
+    BEGIN UPDATE total SET bytes = bytes + length(new.content); END;
+CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON letter
+    BEGIN UPDATE total SET bytes = bytes - length(old.content); END;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One refused line, or a whole message (then `content` is its payload).
+
+    `time_ns` is when it was refused. `header` is the first line of its message, if it had one.
+    """
+
+    time_ns: int
+    topic: str
+    header: str
+    reason: str
+    content: bytes
+    id: int = 0  # given by `add`
+
+    @property
+    def digest(self) -> bytes:
+        """Identity: the same bytes of the same message delivered twice are one letter."""
+        parts = (self.topic.encode(), self.header.encode(), self.content)
+        return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+class DiskError(LiniError):
+    """The file cannot be opened or written: settle nothing, and try again later."""
+
+
+class DeadLetters:
+    """A bounded SQLite file of refused lines. Use as `async with`.
+
+    Beyond `max_bytes` of content the oldest letters make room; `pushed_out` counts them.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
+        self._db: sqlite3.Connection
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+        except DiskError:
+            self._thread.shutdown()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
+        self._thread.shutdown()
+
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Return once the letters are safe on the disk; those already there are kept once.
+
+        Raises DiskError when they are not.
+        """
+        if letters:
+            await self._run(lambda db: self._add(db, letters))
+
+    async def letters(self, *, limit: int = 100, after_id: int = 0) -> list[DeadLetter]:
+        """Return up to `limit` letters in the order they came, from the one after `after_id`."""
+        rows = await self._run(
+            lambda db: db.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM letter WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - our own names
+                (after_id, limit),
+            ).fetchall()
+        )
+        return [DeadLetter(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+    async def count(self) -> int:
+        """Return how many letters there are."""
+        return await self._number("SELECT count(*) FROM letter")
+
+    async def pushed_out(self) -> int:
+        """Return how many letters ever made room for newer ones."""
+        return await self._number("SELECT pushed_out FROM total")
+
+    async def remove(self, ids: Iterable[int]) -> int:
+        """Delete letters that were dealt with; return how many there were."""
+        rows = [(each,) for each in ids]
+        return await self._run(
+            lambda db: db.executemany("DELETE FROM letter WHERE id = ?", rows).rowcount
+        )
+
+    def _open(self) -> None:
+        with self._translated():
+            db = sqlite3.connect(self.path, check_same_thread=False)
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.executescript(_TABLES)
+            except sqlite3.Error:
+                db.close()
+                raise
+        self._db = db
+
+    def _add(self, db: sqlite3.Connection, letters: Sequence[DeadLetter]) -> None:
+        db.executemany(
+            "INSERT OR IGNORE INTO letter (digest, time_ns, topic, header, reason, content)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (each.digest, each.time_ns, each.topic, each.header, each.reason, each.content)
+                for each in letters
+            ],
+        )
+        full = "SELECT bytes > ? FROM total"
+        while db.execute(full, (self._max_bytes,)).fetchone()[0]:
+            db.execute("DELETE FROM letter WHERE id = (SELECT min(id) FROM letter)")
+            db.execute("UPDATE total SET pushed_out = pushed_out + 1")
+
+    async def _number(self, query: str) -> int:
+        return int((await self._run(lambda db: db.execute(query).fetchone()))[0])
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._transact, work)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._translated(), self._db:
+            return work(self._db)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DiskError(f"{self.path}: {error}", "check the disk") from error

@@ -1,0 +1,78 @@
+"""The choices at the top of a dashboard: database, site, line, station, characteristic."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from grafanalib.core import Template
+
+from collectors.profile import Profile
+from collectors.register import Register
+from dashboards.queries import tag_values
+from dashboards.targets import DATASOURCE
+
+
+def characteristics(profiles: Iterable[Profile]) -> list[Register]:
+    """Return the measured values of weld records that have specification limits, each once."""
+    found: dict[str, Register] = {}
+    for profile in profiles:
+        if profile.records and profile.records.kind == "weld":
+            for register in profile.records.measured:
+                if register.spec is not None:
+                    found.setdefault(register.name, register)
+    return list(found.values())
+
+
+def database(text: Mapping[str, str]) -> Template:
+    """Return the variable that all panels take their data source from."""
+    return Template(
+        name="ds",
+        label=text["common.database"],
+        type="datasource",
+        query="influxdb",
+        default="lini",
+    )
+
+
+def place(text: Mapping[str, str], source: str) -> list[Template]:
+    """Return site, line and station, as found in the measurement `source`.
+
+    A line is one at a time: two lines may each have a station of the same name.
+    """
+    stations = _tag(
+        text, "station", source, multi=True, includeAll=True, allValue=".*", default="$__all"
+    )
+    return [_tag(text, "site", source), _tag(text, "line", source), stations]
+
+
+def characteristic(
+    text: Mapping[str, str], language: str, registers: Iterable[Register]
+) -> Template:
+    """Return the choice of what to judge; its value is the field's name."""
+    options = [
+        {"selected": False, "text": _titled(each, language), "value": each.name}
+        for each in registers
+    ]
+    options[0]["selected"] = True
+    query = ",".join(f"{each['text']} : {each['value']}" for each in options)
+    return Template(
+        name="char",
+        label=text["common.characteristic"],
+        type="custom",
+        query=query,
+        options=options,
+    )
+
+
+def _titled(register: Register, language: str) -> str:
+    title = getattr(register.label, language) if register.label else register.name
+    return f"{title} ({register.unit})" if register.unit else title
+
+
+def _tag(text: Mapping[str, str], tag: str, source: str, **choice: Any) -> Template:  # noqa: ANN401 - options of grafanalib's Template
+    return Template(
+        name=tag,
+        label=text[f"common.{tag}"],
+        dataSource=DATASOURCE,
+        query=tag_values(tag, source),
+        **choice,
+    )
