@@ -57,6 +57,8 @@ class Type(StrEnum):
     BITFIELD = "bitfield"
 
 
+_RESERVED = {"time", "name"}  # InfluxDB drops a field called so, without a word
+
 WORDS = {
     Type.BOOL: 1,
     Type.INT16: 1,
@@ -178,6 +180,8 @@ class Register(Strict):
             yield "two of the `bits` have the same number"
         if any(bit.bit >= 16 * self.words for bit in self.bits):
             yield f"a bit is outside the {16 * self.words} bits of the value"
+        if self.name in _RESERVED:
+            yield f"`{self.name}` is a name that the database keeps for itself: call it otherwise"
         if self.scale == 0:
             yield "`scale` 0 makes every value 0"
         if any(limits and limits[0] >= limits[1] for limits in (self.valid, self.spec)):

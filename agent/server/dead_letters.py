@@ -124,6 +124,7 @@ class DeadLetters:
 
     def _open(self) -> None:
         with self._translated():
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             db = sqlite3.connect(self.path, check_same_thread=False)
             try:
                 db.execute("PRAGMA journal_mode = WAL")

@@ -113,17 +113,19 @@ def _number(register: Register) -> Encode:
     pack = struct.Struct(_FORMATS[register.type]).pack
     is_float = register.type in {Type.FLOAT32, Type.FLOAT64}
     scale, offset = register.scale, register.offset
+    is_plain = (scale, offset) == (1, 0)
 
     def encode(value: Content) -> bytes:
         if isinstance(value, Raw):
             number = value.number
         elif isinstance(value, (int, float)):
-            number = (value - offset) / scale
+            # Dividing by 1 would round what is beyond 53 bits.
+            number = value if is_plain else (value - offset) / scale
         else:
             raise ValueError(f"{register.name} takes a number, not {value!r}")  # noqa: TRY004 - one error for all misfits
         try:
             return pack(number if is_float else round(number))
-        except (struct.error, OverflowError) as error:
+        except (struct.error, OverflowError, ValueError) as error:
             raise ValueError(f"{value!r} does not fit {register.name}: {error}") from error
 
     return encode

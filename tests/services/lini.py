@@ -17,7 +17,7 @@ class Role:
 
     def __init__(self, role: str, config: Path) -> None:
         self.log = config.with_name(f"{role}.log")
-        self._argv = [COMMAND, role, "--config", config]
+        self._argv = [str(COMMAND), role, "--config", str(config)]
         self._popen: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

@@ -1,6 +1,7 @@
 """Machines driven by hand: time passes when the test says so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ class Hand:
         """Return s since 1970."""
         return START_S + self.seconds
 
+    def run(self, plc: Plc, until: Callable[[], bool], *, step: float = 0.25) -> None:
+        """Let time pass until `until()`, in steps of `step` s; a machine day is the most."""
+        for _ in range(int(86_400 / step)):
+            if until():
+                return
+            self.seconds += step
+            plc.advance(1_000_000)
+        raise AssertionError("it did not come about in a day")
+
 
 MakePlc = Callable[..., Plc]
 
@@ -39,19 +49,20 @@ def hand() -> Hand:
 
 
 @pytest.fixture
-def make_plc(hand: Hand, tmp_path: Path) -> MakePlc:
-    """Return what makes a running machine; its ledger is `tmp_path / station`."""
+def make_plc(hand: Hand, tmp_path: Path) -> Iterator[MakePlc]:
+    """Return what makes a running machine; its ledger is a file of `tmp_path`."""
+    with ExitStack() as stack:
 
-    def make(machine: type[Plc], profile: str, *, station: str = "plc-1", seed: int = 1) -> Plc:
-        plc = machine(
-            station=station,
-            profile=PROFILES[profile],
-            seed=seed,
-            pace=Pace(speed=1.0, clock=hand.wall, monotonic=hand.monotonic),
-            ledger=Ledger(tmp_path / station),
-            monotonic=hand.monotonic,
-        )
-        plc.pace.resume()
-        return plc
+        def make(machine: type[Plc], profile: str, *, seed: int = 1, ledger: str = "ledger") -> Plc:
+            plc = machine(
+                station="plc-1",
+                profile=PROFILES[profile],
+                seed=seed,
+                pace=Pace(speed=1.0, clock=hand.wall, monotonic=hand.monotonic),
+                ledger=stack.enter_context(Ledger(tmp_path / ledger)),
+                monotonic=hand.monotonic,
+            )
+            plc.pace.resume()
+            return plc
 
-    return make
+        yield make
