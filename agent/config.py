@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
-from agent.wire.broker import Broker
+from agent.wire.broker import Broker, MqttVersion
 from collectors import profile as profiles
 from collectors import toml_file
 from collectors.errors import FixTheFileError
@@ -106,6 +106,7 @@ class BrokerTable(Strict):
     key_file: Path | None = None
     username: str | None = None
     password_file: Path | None = None
+    mqtt: MqttVersion = "5"
 
     @model_validator(mode="after")
     def _keeps_its_password(self) -> Self:
@@ -124,6 +125,7 @@ class BrokerTable(Strict):
             ca_file=_under(folder, self.ca_file),
             cert_file=_under(folder, self.cert_file),
             key_file=_under(folder, self.key_file),
+            mqtt=self.mqtt,
         )
 
 

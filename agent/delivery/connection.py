@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.wire.broker import Broker
 
 NOBODY_LISTENS = 0x10
+UNSUPPORTED_VERSION = 0x84
 BAD_PASSWORD = 0x86
 NOT_AUTHORISED = 0x87
 TAKEN_OVER = 0x8E
@@ -32,6 +33,7 @@ _ANSWER_S = 120  # a window of 20 messages takes a minute over 64 kbit/s
 _ALL_PORTS_OPEN = 65_535  # Receive Maximum of a broker that names none
 # More than this in the kernel would keep a PING behind it for longer than the keepalive.
 _SEND_BUFFER = (socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
+_PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
 
 class Connection(aiomqtt.Client):
@@ -44,7 +46,7 @@ class Connection(aiomqtt.Client):
             username=broker.username,
             password=broker.password,
             identifier=identifier,
-            protocol=aiomqtt.ProtocolVersion.V5,
+            protocol=_PROTOCOLS[broker.mqtt],
             will=will,
             timeout=_TIMEOUT_S,
             keepalive=_KEEPALIVE_S,
@@ -146,6 +148,12 @@ def explain(error: BaseException, broker: Broker, identifier: str) -> Trouble:
         return Trouble(
             text=f"{broker} refuses user {broker.username!r}\n"
             "  → check username and password here and in the broker's password file",
+            slow=True,
+        )
+    if code == UNSUPPORTED_VERSION:
+        return Trouble(
+            text=f"{broker} does not speak MQTT {broker.mqtt}\n"
+            '  → set `mqtt = "3.1.1"` for this broker',
             slow=True,
         )
     if code == TAKEN_OVER:

@@ -5,8 +5,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from agent.wire.broker import MqttVersion
 from collectors.errors import LiniError
 
+EMBEDDED_MQTT: MqttVersion = "3.1.1"  # amqtt speaks no other
 _ANONYMOUS = "amqtt.plugins.authentication.AnonymousAuthPlugin"
 
 

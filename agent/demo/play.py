@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from agent.config import load_edge
-from agent.demo.broker import embedded_broker
+from agent.demo.broker import EMBEDDED_MQTT, embedded_broker
 from agent.demo.compare import Comparison, compare
 from agent.demo.screen import Places, Screen, summary
 from agent.demo.site_file import site_file
@@ -72,7 +72,7 @@ async def play(options: Options, console: Console) -> None:
             DeadLetters(folder / "deadletters.db") as dead_letters,
         ):
             sink = Sink(
-                Broker(host="127.0.0.1", port=broker_port),
+                Broker(host="127.0.0.1", port=broker_port, mqtt=EMBEDDED_MQTT),
                 store,
                 Schema.of(shipped().values()),
                 dead_letters,
@@ -83,6 +83,7 @@ async def play(options: Options, console: Console) -> None:
                 site_file(
                     line.equipment,
                     broker_port=broker_port,
+                    mqtt=EMBEDDED_MQTT,
                     page_host=options.page_host,
                     page_port=options.page_port,
                 ),

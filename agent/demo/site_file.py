@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from agent.wire.broker import MqttVersion
 from collectors.simulated.line import Endpoint
 
 
@@ -9,6 +10,7 @@ def site_file(
     equipment: Sequence[Endpoint],
     *,
     broker_port: int = 1883,
+    mqtt: MqttVersion = "5",
     page_port: int = 8080,
     page_host: str = "127.0.0.1",
     flush_s: float = 1.0,
@@ -33,6 +35,7 @@ def site_file(
                 name="workshop",
                 host="127.0.0.1",
                 port=broker_port,
+                mqtt=mqtt,
             ),
             *_buses(equipment),
             *_stations(equipment),

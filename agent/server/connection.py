@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage, MQTTv5
+from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -25,6 +25,7 @@ from agent.wire.message import MAX_BYTES
 from collectors.errors import LiniError
 
 RECEIVE_MAXIMUM = 500  # messages in hand: what bounds the memory of a sink whose store is down
+_UNSUPPORTED_VERSION = 0x84
 KEEPALIVE_S = 10
 SESSION_S = 7 * 24 * 3600
 _PACKET_BYTES = MAX_BYTES + 1_000  # the broker itself keeps larger ones from us
@@ -70,6 +71,7 @@ class Connection:
         self, broker: Broker, *, client_id: str, topic: str, arrived: Callable[[Arrival], None]
     ) -> None:
         self._broker = broker
+        self._is_5 = broker.mqtt == "5"
         self._topic = topic
         self._arrived = arrived
         self._loop = asyncio.get_running_loop()
@@ -131,13 +133,10 @@ class Connection:
             return
         why = "the connection is lost"
         try:
-            client.connect(
-                self._broker.host,
-                self._broker.port,
-                KEEPALIVE_S,
-                clean_start=False,
-                properties=_session(),
+            session: dict[str, Any] = (
+                {"clean_start": False, "properties": _session()} if self._is_5 else {}
             )
+            client.connect(self._broker.host, self._broker.port, KEEPALIVE_S, **session)
             while not self._abandoned:
                 if client.loop(_POLL_S) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
                     break
@@ -151,7 +150,8 @@ class Connection:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            protocol=MQTTv5,
+            protocol=MQTTv5 if self._is_5 else MQTTv311,
+            clean_session=None if self._is_5 else False,
             manual_ack=True,
             reconnect_on_failure=False,
         )
@@ -174,10 +174,16 @@ class Connection:
         self, client: Client, _: object, __: object, reason: ReasonCode, ___: object
     ) -> None:
         if reason.is_failure:
-            self._refuse(f"{self._broker}: {reason}", "check user name and password")
+            hint = "check user name and password"
+            if reason.value == _UNSUPPORTED_VERSION:
+                hint = 'set `mqtt = "3.1.1"` for this broker'
+            self._refuse(f"{self._broker}: {reason}", hint)
             return
-        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        client.subscribe(self._topic, options=options)
+        if self._is_5:
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            client.subscribe(self._topic, options=options)
+        else:
+            client.subscribe(self._topic, qos=1)
 
     def _on_subscribe(
         self, _: object, __: object, ___: object, reasons: list[ReasonCode], ____: object

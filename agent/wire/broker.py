@@ -3,8 +3,12 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from collectors.errors import FixTheFileError
+
+# With 3.1.1 a broker says success to what its access list refuses; the commits still tell.
+MqttVersion = Literal["5", "3.1.1"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class Broker:
     ca_file: Path | None = None  # None: the system's authorities
     cert_file: Path | None = None  # the client's own certificate, for mutual TLS
     key_file: Path | None = None
+    mqtt: MqttVersion = "5"
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"

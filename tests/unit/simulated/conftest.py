@@ -30,16 +30,30 @@ class Hand:
         return START_S + self.seconds
 
     def run(self, plc: Plc, until: Callable[[], bool], *, step: float = 0.25) -> None:
-        """Let time pass until `until()`, in steps of `step` s; a machine day is the most."""
-        for _ in range(int(86_400 / step)):
+        """Let time pass until `until()`, in steps of `step` s; a week is the most."""
+        for _ in range(int(7 * 86_400 / step)):
             if until():
                 return
             self.seconds += step
             plc.advance(1_000_000)
-        raise AssertionError("it did not come about in a day")
+        raise AssertionError("it did not come about in a week")
 
 
 MakePlc = Callable[..., Plc]
+
+
+def build(machine: type[Plc], profile: str, hand: Hand, ledger: Ledger, *, seed: int = 1) -> Plc:
+    """Return a running machine, driven by `hand`."""
+    plc = machine(
+        station="plc-1",
+        profile=PROFILES[profile],
+        seed=seed,
+        pace=Pace(speed=1.0, clock=hand.wall, monotonic=hand.monotonic),
+        ledger=ledger,
+        monotonic=hand.monotonic,
+    )
+    plc.pace.resume()
+    return plc
 
 
 @pytest.fixture
@@ -54,15 +68,7 @@ def make_plc(hand: Hand, tmp_path: Path) -> Iterator[MakePlc]:
     with ExitStack() as stack:
 
         def make(machine: type[Plc], profile: str, *, seed: int = 1, ledger: str = "ledger") -> Plc:
-            plc = machine(
-                station="plc-1",
-                profile=PROFILES[profile],
-                seed=seed,
-                pace=Pace(speed=1.0, clock=hand.wall, monotonic=hand.monotonic),
-                ledger=stack.enter_context(Ledger(tmp_path / ledger)),
-                monotonic=hand.monotonic,
-            )
-            plc.pace.resume()
-            return plc
+            file = stack.enter_context(Ledger(tmp_path / ledger))
+            return build(machine, profile, hand, file, seed=seed)
 
         yield make
