@@ -5,6 +5,14 @@ from collections.abc import Iterable, Sequence
 from agent.wire.broker import MqttVersion
 from collectors.simulated.line import Endpoint
 
+_KINDS = {
+    "welder": {"id": "Las titik", "en": "Spot welder"},
+    "sorter": {"id": "Sortir sel", "en": "Cell sorter"},
+    "formation": {"id": "Formasi", "en": "Formation"},
+    "chiller": {"id": "Pendingin", "en": "Chiller"},
+    "meter": {"id": "Meter energi", "en": "Energy meter"},
+}
+
 
 def site_file(
     equipment: Sequence[Endpoint],
@@ -67,14 +75,24 @@ def _stations(equipment: Iterable[Endpoint]) -> list[str]:
             bus=bus_of(endpoint),
             device_id=endpoint.device_id,
             profile=endpoint.profile_name,
+            title=_title(endpoint.station),
         )
         for endpoint in equipment
     ]
 
 
-def _table(head: str, **values: str | float) -> str:
-    lines = [
-        f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
-        for key, value in values.items()
-    ]
-    return "\n".join([head, *lines])
+def _title(station: str) -> dict[str, str]:
+    """Return what people call a machine: its kind, and its number on the line."""
+    kind, _, number = station.partition("-")
+    return {language: f"{name} {number}" for language, name in _KINDS[kind].items()}
+
+
+def _table(head: str, **values: str | float | dict[str, str]) -> str:
+    return "\n".join([head, *(f"{key} = {_toml(value)}" for key, value in values.items())])
+
+
+def _toml(value: str | float | dict[str, str]) -> str:
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} = {_toml(each)}" for key, each in value.items())
+        return f"{{ {inside} }}"
+    return f'"{value}"' if isinstance(value, str) else str(value)

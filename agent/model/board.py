@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from agent.model.alarms import Standing
-from agent.model.station import Shown, StationModel
+from agent.model.station import Shown, StationModel, part_value
 from collectors.register import Priority, Register
 
 Json = dict[str, object]
+
+_LAST = 99  # rank of what is not for the tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +91,7 @@ def _station(model: StationModel) -> Json:
         "since_ms": _ms(span.since_ns),
         "seen_ms": _ms(model.states.seen_ns),
         "stale_after_s": model.states.stale_after_s,
-        "values": [
-            _value(register, model.registers.get(register.name))
-            for register in sorted(model.profile.registers, key=lambda each: each.show or 99)
-            if register.label is not None
-        ],
+        "values": [*_part_values(model), *_values(model)],
         "counts": _counts(model),
         "parts": asdict(model.parts) if model.profile.records else None,
         "last": _last(model),
@@ -103,6 +101,28 @@ def _station(model: StationModel) -> Json:
             for number, registers in sorted(model.channels.items(), key=lambda each: int(each[0]))
         ],
     }
+
+
+def _values(model: StationModel) -> list[Json]:
+    """Return the values of the main map that have a label, those for the tile first."""
+    labelled = (register for register in model.profile.registers if register.label is not None)
+    return [
+        _value(register, model.registers.get(register.name))
+        for register in sorted(labelled, key=lambda each: each.show or _LAST)
+    ]
+
+
+def _part_values(model: StationModel) -> list[Json]:
+    """Return what the last part was measured at, as far as the profile wants it shown."""
+    part, records = model.last_part, model.profile.records
+    if records is None:
+        return []
+    shown = sorted(
+        (each for each in records.measured if each.show), key=lambda each: each.show or 0
+    )
+    return [
+        _value(register, part_value(part, register.name) if part else None) for register in shown
+    ]
 
 
 def _value(register: Register, shown: Shown | None) -> Json:

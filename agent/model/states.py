@@ -12,6 +12,7 @@ from collectors.sample import Sample, Value
 
 _PERIODS_TO_STALE = 3  # polls that may be missed before what is shown counts as old
 _LEAST_STALE_S = 3.0
+_SILENCE = {Reason.COMM, Reason.REFUSED, Reason.WRONG_DEVICE}  # no answer that could be read
 
 
 class State(StrEnum):
@@ -61,10 +62,11 @@ class StateTracker:
 
     def sampled(self, sample: Sample) -> None:
         """Take what a sample says of state and heartbeat."""
-        if sample.values:
+        reasons = {fault.reason for fault in sample.faults.values()}
+        if sample.values or reasons - _SILENCE:
             self.seen_ns = sample.time_ns
-        elif sample.faults:
-            self._trouble = next(iter(sample.faults.values())).reason
+        elif reasons:
+            self._trouble = reasons.pop()
         heartbeat, state = self._profile.heartbeat, self._profile.state
         if heartbeat is not None and heartbeat.name in sample.values:
             beat = sample.values[heartbeat.name]
@@ -88,7 +90,8 @@ class StateTracker:
             return State.UNKNOWN, Reason.FROZEN
         if states is None:
             return State.NONE, ""
-        meaning = states.values.get(str(self._machine))
+        code = int(self._machine) if isinstance(self._machine, bool) else self._machine
+        meaning = states.values.get(str(code))
         if meaning is None:
             return State.UNKNOWN, Reason.UNKNOWN_CODE
         return State(meaning.state), meaning.reason

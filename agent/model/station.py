@@ -24,6 +24,11 @@ class Shown:
     time_ns: int
 
 
+def part_value(part: Record, name: str) -> Shown:
+    """Return what a part was measured at."""
+    return Shown(part.values.get(name), part.faults.get(name), part.time_ns)
+
+
 @dataclass(slots=True)
 class PartCounts:
     """Parts stored since the agent started."""

@@ -22,6 +22,8 @@ from agent.wire.store import (
 )
 from collectors.errors import FixTheFileError
 
+_WAITING = "nothing is lost, agents keep it meanwhile; check that InfluxDB runs, and its address"
+
 
 class InfluxStore:
     """One bucket of one InfluxDB. Use as `async with`; needs the `server` extra installed.
@@ -93,11 +95,13 @@ class InfluxStore:
                 "check the server's certificate and the clock of this machine",
             ) from error
         except TimeoutError as error:
-            raise StoreDownError(f"{self}: no answer in {self._timeout_s} s") from error
+            raise StoreDownError(f"{self}: no answer in {self._timeout_s} s", _WAITING) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise StoreDownError(f"{self}: {error or type(error).__name__}") from error
+            # aiohttp says `ssl:default` even where there is none.
+            words = str(error).replace(" ssl:default", "") or type(error).__name__
+            raise StoreDownError(f"{self}: {words}", _WAITING) from error
         if not taken:
-            raise StoreDownError(f"{self}: an answer that is neither 204 nor 201")
+            raise StoreDownError(f"{self}: an answer that is neither 204 nor 201", _WAITING)
 
     def _refusal(self, status: int, body: bytes | None, retry_after: str | None) -> StoreError:
         words = _words(body)

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
 from typing import NamedTuple
@@ -14,6 +14,11 @@ from collectors.simulated.plc import Codes, Outcome, Plc
 
 _CODES: Codes = (("capacity_ah", "capacity_low", "capacity_high"),)
 _STEPS = ("cc_charge", "cv_charge", "rest", "cc_discharge", "rest")
+_FOLLOWING: Mapping[str, Callable[[Step], Step]] = {
+    "cv_charge": cell_physics.charge_voltage,
+    "rest": cell_physics.rest,
+    "cc_discharge": cell_physics.discharge,
+}
 _END_REASONS = ("voltage", "current", "time", "voltage", "time")
 _STATES = ("charging", "charging", "rest", "discharging", "rest")
 _DISCHARGE = _STEPS.index("cc_discharge")
@@ -120,15 +125,10 @@ class Channel:
 
     def _begin(self, step_no: int, now: float) -> None:
         before = self._step
-        match _STEPS[step_no]:
-            case "cc_charge":
-                step: Step = cell_physics.charge_current(self._cell, self._rng.uniform(0.25, 0.33))
-            case "cv_charge" if before:
-                step = cell_physics.charge_voltage(before)
-            case "cc_discharge" if before:
-                step = cell_physics.discharge(before)
-            case _ if before:
-                step = cell_physics.rest(before)
+        if before is None:
+            step: Step = cell_physics.charge_current(self._cell, self._rng.uniform(0.25, 0.33))
+        else:
+            step = _FOLLOWING[_STEPS[step_no]](before)
         fate = self._fate
         if fate and fate.step == step_no and fate.code == "over_temperature":
             hot = replace(self._cell, warming=self._rng.uniform(26, 36))

@@ -3,12 +3,12 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from collectors.profile import Profile, shipped
 from collectors.simulated.formation import FormationCabinet
@@ -57,6 +57,23 @@ class Endpoint:
     path: str = ""
 
 
+class _Device(NamedTuple):
+    """A machine, ready to be served."""
+
+    station: str
+    profile_name: str
+    device_id: int
+    memory: Memory
+
+
+class _Plug(NamedTuple):
+    """Where a machine is plugged in. Who is in `wire` answers; `server` is None on a serial line."""
+
+    device: _Device
+    wire: dict[int, Memory]
+    server: TcpServer | None
+
+
 class SimulatedLine:
     """Equipment to try Lini on. It runs, and can be read, inside `async with`.
 
@@ -82,8 +99,7 @@ class SimulatedLine:
         self._clock = clock
         self._stack = AsyncExitStack()
         self._plcs: dict[str, Plc] = {}
-        self._buses: dict[str, tuple[TcpServer | None, dict[int, Memory]]] = {}
-        self._memories: dict[str, tuple[int, Memory]] = {}
+        self._plugs: dict[str, _Plug] = {}
         self._is_paused = False
         self._changed = asyncio.Event()
 
@@ -99,6 +115,9 @@ class SimulatedLine:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
+        if isinstance(exc, Exception):  # of the body: the task group would wrap it
+            await self._stack.aclose()
+            return None
         return await self._stack.__aexit__(exc_type, exc, traceback)
 
     # -- what tests and demos do to it --------------------------------------------------------
@@ -113,6 +132,7 @@ class SimulatedLine:
         for plc in self._plcs.values():
             plc.pace.pause()
             plc.settle()
+        self._changed.set()
 
     def resume(self) -> None:
         """Go on making parts."""
@@ -143,20 +163,18 @@ class SimulatedLine:
 
     async def unplug(self, station: str) -> None:
         """Pull the cable. Alone on its port: the server is gone; else only this device is."""
-        server, memories = self._buses[station]
-        device_id, _ = self._memories[station]
-        memories.pop(device_id, None)
-        if server is not None and not memories:
-            await server.close()
+        plug = self._plugs[station]
+        plug.wire.pop(plug.device.device_id, None)
+        if plug.server is not None and not plug.wire:
+            await plug.server.close()
 
     async def plug(self, station: str) -> None:
         """Put the cable back, at the same address."""
-        server, memories = self._buses[station]
-        device_id, memory = self._memories[station]
-        was_closed = not memories
-        memories[device_id] = memory
-        if server is not None and was_closed:
-            await server.open()
+        plug = self._plugs[station]
+        was_closed = not plug.wire
+        plug.wire[plug.device.device_id] = plug.device.memory
+        if plug.server is not None and was_closed:
+            await plug.server.open()
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -178,57 +196,56 @@ class SimulatedLine:
                 limit=spec.parts,
             )
             self._plcs[station] = plc
-            devices = {_PLC_ID: (station, profile_name, plc.memory)}
-            await self._serve_tcp(stack, devices, offset=number)
+            device = _Device(station, profile_name, _PLC_ID, plc.memory)
+            await self._serve_tcp(stack, [device], offset=number)
         await self._open_utilities(stack, profiles)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         stack.callback(tasks.create_task(self._produce(), name="simulated line").cancel)
         self.resume()
 
     async def _open_utilities(self, stack: AsyncExitStack, profiles: dict[str, Profile]) -> None:
-        seed = self._spec.seed
         (chiller, chiller_profile), (meter, meter_profile) = _CHILLER, _METER
-        first = Chiller(station=chiller, profile=profiles[chiller_profile], seed=seed).memory
-        second = Meter(station=meter, profile=profiles[meter_profile], seed=seed).memory
-        devices = {_CHILLER_ID: (chiller, chiller_profile, first)}
-        on_meter = {_METER_ID: (meter, meter_profile, second)}
+        seed = self._spec.seed
+        first = Chiller(station=chiller, profile=profiles[chiller_profile], seed=seed)
+        second = Meter(station=meter, profile=profiles[meter_profile], seed=seed)
+        devices = [_Device(chiller, chiller_profile, _CHILLER_ID, first.memory)]
+        on_its_own = [_Device(meter, meter_profile, _METER_ID, second.memory)]
         if self._spec.meter_on_rtu:
-            await self._serve_pty(stack, on_meter)
+            await self._serve_pty(stack, on_its_own)
         else:
-            devices |= on_meter
+            devices += on_its_own
         await self._serve_tcp(stack, devices, offset=len(_PLCS))
 
-    async def _serve_tcp(self, stack: AsyncExitStack, devices: "_Devices", *, offset: int) -> None:
-        memories = {device_id: memory for device_id, (_, _, memory) in devices.items()}
+    async def _serve_tcp(
+        self, stack: AsyncExitStack, devices: Sequence[_Device], *, offset: int
+    ) -> None:
+        wire = {each.device_id: each.memory for each in devices}
         port = self._ports + offset if self._ports else 0
-        server = TcpServer(memories, host=self._host, port=port)
-        await stack.enter_async_context(server)
-        for device_id, (station, profile_name, memory) in devices.items():
-            self._memories[station] = device_id, memory
-            self._buses[station] = server, memories
+        server = await stack.enter_async_context(TcpServer(wire, host=self._host, port=port))
+        for each in devices:
+            self._plugs[each.station] = _Plug(each, wire, server)
             self.equipment += (
                 Endpoint(
-                    station=station,
-                    profile_name=profile_name,
+                    station=each.station,
+                    profile_name=each.profile_name,
                     transport="tcp",
-                    device_id=device_id,
+                    device_id=each.device_id,
                     host=self._host,
                     port=server.port,
                 ),
             )
 
-    async def _serve_pty(self, stack: AsyncExitStack, devices: "_Devices") -> None:
-        memories = {device_id: memory for device_id, (_, _, memory) in devices.items()}
-        server = await stack.enter_async_context(PtyServer(memories))
-        for device_id, (station, profile_name, memory) in devices.items():
-            self._memories[station] = device_id, memory
-            self._buses[station] = None, memories
+    async def _serve_pty(self, stack: AsyncExitStack, devices: Sequence[_Device]) -> None:
+        wire = {each.device_id: each.memory for each in devices}
+        server = await stack.enter_async_context(PtyServer(wire))
+        for each in devices:
+            self._plugs[each.station] = _Plug(each, wire, None)
             self.equipment += (
                 Endpoint(
-                    station=station,
-                    profile_name=profile_name,
+                    station=each.station,
+                    profile_name=each.profile_name,
                     transport="rtu",
-                    device_id=device_id,
+                    device_id=each.device_id,
                     path=server.path,
                 ),
             )
@@ -245,6 +262,3 @@ class SimulatedLine:
                 async with asyncio.timeout(None if math.isinf(wait) else max(wait, _LEAST_SLEEP_S)):
                     await self._changed.wait()
         self.finished.set()
-
-
-_Devices = dict[int, tuple[str, str, Memory]]

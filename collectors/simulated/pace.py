@@ -25,6 +25,11 @@ class Pace:
             return self._past
         return self._past + (self._monotonic() - self._origin) * self._speed
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether time stands still."""
+        return self._origin is None
+
     def resume(self) -> None:
         """Let time run; a new pace stands still."""
         if self._origin is None:

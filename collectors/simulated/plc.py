@@ -126,8 +126,10 @@ class Plc(ABC):
     def advance(self, most: int) -> float:
         """Do what is due, at most `most` events; return the seconds until the next one.
 
-        Returns 0 when the last part is made.
+        Returns 0 when the last part is made, and infinity while time stands still.
         """
+        if self.pace.is_paused:
+            return math.inf  # what was overdue waits as well
         now = self.pace.now()
         for _ in range(most):
             if self.is_finished or self._due > now:

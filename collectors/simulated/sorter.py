@@ -26,8 +26,6 @@ _CODES: Codes = (
     ("k_value", "", "k_high"),
     ("capacity", "capacity_low", ""),
 )
-
-
 Measured = dict[str, Value | Raw]  # by register, in its unit
 
 

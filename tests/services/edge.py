@@ -75,6 +75,7 @@ async def edge(broker: Broker) -> AsyncIterator[Edge]:
         username=broker.username,
         password=broker.password,
         protocol=aiomqtt.ProtocolVersion.V5,
+        tls_context=broker.ssl_context(),
         max_inflight_messages=500,
     ) as client:
         await client.subscribe(message.commit_topic("pi1", "home"), qos=1)

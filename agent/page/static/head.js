@@ -6,6 +6,7 @@ import { number, seconds, span, t, tn, today } from "./i18n.js";
 import { present, ranked } from "./state.js";
 
 const byId = (id) => document.getElementById(id);
+const BEHIND_S = 10; // what is younger is on its way: the sink answers within seconds
 const OLD_S = 60; // a queue that is older is worth a colour
 
 /** Show the site, the clock, the uplinks, and whether the link to the agent is `dead`. */
@@ -43,7 +44,8 @@ function uplinkPart() {
     reshape(mark, connected ? "sent" : "cut");
     const parts = [name];
     if (!connected) parts.push(t("uplink.cut"));
-    parts.push(queue ? tn("uplink.waiting", queue) : t("uplink.empty"));
+    const waits = queue > 0 && (late || (oldest_s ?? 0) > BEHIND_S);
+    parts.push(waits ? tn("uplink.waiting", queue) : t("uplink.empty"));
     if (late && oldest_s !== null) parts.push(t("uplink.oldest", { span: span(oldest_s * 1000) }));
     text(state, parts.join(" · "));
   };
