@@ -14,7 +14,7 @@ class Browser:
     def __init__(self, driver: webdriver.Chrome, url: str) -> None:
         self._driver = driver
         self._url = url
-        self._driver.get_log("browser")  # what an earlier test left
+        self.complaints()  # forget what an earlier test left
 
     def open(
         self, query: str = "", *, size: tuple[int, int] = (1920, 1080), dark: bool = False
@@ -58,7 +58,7 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Return errors and warnings that the browser logged since it was last asked."""
-        entries = self._driver.get_log("browser")
+        entries = self._driver.execute("getLog", {"type": "browser"})["value"]
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:

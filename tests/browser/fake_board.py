@@ -130,6 +130,7 @@ def value(
     return {
         "name": name,
         "label": {"id": label[0], "en": label[1]},
+        "show": 1,
         "value": number,
         "unit": unit,
         "decimals": decimals,
@@ -164,16 +165,19 @@ def channels() -> list[Station]:
                 "channel": str(n),
                 "state": state,
                 "step": step,
+                "step_no": 2,
                 "voltage": 3.652 + (n * 7 % 11 - 5) / 1000,
                 "current": {"charging": 1.25, "rest": 0.0, "discharging": -1.25}[state],
-                "capacity": 1.204 + n / 1000,
+                "capacity_ah": 1.204 + n / 1000,
                 "temperature": 31.0 + n % 5 / 10,
+                "progress": 42.5,
+                "serial": f"LG2550A{n:07}",
                 "quality": "good",
             }
         )
     made[18] |= {"state": "protected", "step": "none", "current": 0.0}
     made[26]["voltage"] = 3.481
-    made[59] |= {"quality": "bad", "voltage": None, "current": None, "capacity": None}
+    made[59] |= {"quality": "bad", "voltage": None, "current": None, "capacity_ah": None}
     return made
 
 
@@ -183,8 +187,8 @@ def line() -> list[Station]:
         value("current_peak", ("Arus las", "Weld current"), (1.482, "kA", 3), (1.2, 1.7)),
         value("energy", ("Energi las", "Weld energy"), (36.1, "J", 1), (30.0, 42.0)),
         value("head_temperature", ("Suhu kepala las", "Head temperature"), (41.2, "°C", 1), (None, 60.0)),
-        value("recipe", ("Program las", "Weld schedule"), (12, "", 0)),
-        value("force", ("Tekanan elektroda", "Electrode force"), (38.4, "N", 1), (30.0, 50.0)),
+        value("recipe", ("Program las", "Weld schedule"), (12, "", 0), show=None),
+        value("force", ("Tekanan elektroda", "Electrode force"), (38.4, "N", 1), (30.0, 50.0), show=None),
     ]  # fmt: skip
     sorter = [
         value("ocv", ("Tegangan tanpa beban (OCV)", "Open-circuit voltage"), (3652.4, "mV", 1), (3590.0, 3700.0)),

@@ -4,6 +4,8 @@ The oracle is the truth ledger, which the machines write before a part is visibl
 """
 
 import random
+import statistics
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,9 +17,12 @@ from agent.demo.compare import Comparison, compare
 from agent.demo.site_file import site_file
 from agent.wire.point import Point
 from agent.wire.schema import TAGS
+from collectors.record import Result
 from collectors.simulated import ledger
 from collectors.simulated.line import LineSpec, SimulatedLine
+from dashboards.build import dashboards
 from tests.conftest import Database
+from tests.services.grafana import Row, run_panel
 from tests.services.lini import Role
 from tests.services.mosquitto import Mosquitto
 from tests.services.waiting import eventually
@@ -93,6 +98,46 @@ def configure(plant: Plant, line: SimulatedLine) -> None:
     (plant.folder / "lini.toml").write_text(text.replace("[page]", "[page]\nenabled = false"))
 
 
+def the_dashboards_tell_the_truth(plant: Plant) -> None:
+    """Check that what Grafana would show are the figures of the ledger."""
+    parts = list(ledger.read(plant.truth))
+    counted = [part for part in parts if part.result in {Result.OK, Result.NG}]
+    boards = dashboards("en")
+    since, until = min(part.time_ms for part in parts), max(part.time_ms for part in parts)
+
+    def shown(board: str, panel: str, **choice: str) -> list[Row]:
+        window = (since - 60_000, until + 60_000)
+        return run_panel(plant.database, boards[board], panel, choice, *window)
+
+    quality = {row["station"]: row for row in shown("01-line-status", "First-pass yield and PPM")}
+    for station in {part.station for part in counted}:
+        results = [part.result for part in counted if part.station == station]
+        assert quality[station]["n"] == len(results)
+        assert quality[station]["ng"] == results.count(Result.NG)
+        assert quality[station]["fpy"] == pytest.approx(results.count(Result.OK) / len(results))
+    rejected = Counter(part.code for part in counted if part.result is Result.NG)
+    reasons = {row["code"]: row["n"] for row in shown("01-line-status", "Rejects by reason")}
+    assert reasons == rejected
+    stored = {row["station"]: row for row in shown("01-line-status", "Missing records")}
+    assert {station: row["stored"] for station, row in stored.items()} == Counter(
+        part.station for part in parts
+    )
+    for station in ("welder-1", "welder-2"):
+        currents = [
+            value
+            for part in counted
+            if part.station == station and isinstance(value := part.values["current"], float)
+        ]
+        row = shown("02-welding", "Capability: ${char:text}", char="current", station=station)[0]
+        assert row["n"] == len(currents)
+        assert row["mean"] == pytest.approx(statistics.mean(currents))
+        assert row["sigma"] == pytest.approx(statistics.stdev(currents))
+    bad_welds = [part for part in counted if part.kind == "weld" and part.result is Result.NG]
+    table = shown("02-welding", "The last 50 rejected welds", char="current")
+    assert {row["serial"] for row in table} <= {part.serial for part in bad_welds}
+    assert len(table) >= min(1, len(bad_welds))
+
+
 async def made_more(line: SimulatedLine, parts: int) -> None:
     """Wait until the machines have made so many more parts."""
     goal = sum(line.counts().values()) + parts
@@ -111,6 +156,7 @@ async def test_every_part_of_a_fast_line_is_in_the_database_once(plant: Plant) -
             await plant.proof(made=sum(line.counts().values()))
             assert plant.agent.stop() == 0
             assert plant.sink.stop() == 0
+    the_dashboards_tell_the_truth(plant)
     results = {part.result.value for part in ledger.read(plant.truth)}
     assert results >= {"OK", "NG", "TEST"}, "the line is too tame to prove anything"
 

@@ -9,10 +9,9 @@ export class Board {
   #stations = new Map();
   #uplinks = new Map();
 
-  /** Return all stations; of a `dead` agent's, nothing can be young. */
+  /** Return all stations; of a `dead` agent's, nothing can be young, whatever their ages. */
   stations(dead) {
-    const all = [...this.#stations.values()];
-    return dead ? all.map((station) => ({ ...station, stale_after_s: -1 })) : all;
+    return [...this.#stations.values()].map((station) => ({ ...station, cut: dead }));
   }
 
   get uplinks() {

@@ -18,12 +18,13 @@ const LOST = { kind: "lost", icon: "unknown" };
 const FIELDS = [
   { name: "voltage", unit: "V", decimals: 3, floor: 0.005 },
   { name: "current", unit: "A", decimals: 2, floor: 0.05 },
-  { name: "capacity", unit: "Ah", decimals: 3, floor: Infinity }, // grows with time: no peers
+  { name: "capacity_ah", unit: "Ah", decimals: 3, floor: Infinity }, // grows with time: no peers
   { name: "temperature", unit: "°C", decimals: 1, floor: 1 },
 ];
 const FEWEST_PEERS = 5;
 const FAR = 3.5; // modified z-score after Iglewicz and Hoaglin
 
+const isNumber = (value) => typeof value === "number";
 const look = ({ state, quality }) => (quality === "bad" ? LOST : KINDS[state] ?? LOST);
 
 /**
@@ -39,7 +40,7 @@ export function outliers(channels) {
   const found = new Map();
   for (const peers of groups.values()) {
     for (const field of FIELDS) {
-      const measured = peers.filter((each) => each.quality !== "bad" && each[field.name] !== null);
+      const measured = peers.filter((each) => each.quality !== "bad" && isNumber(each[field.name]));
       if (measured.length < FEWEST_PEERS) continue;
       const middle = median(measured.map((each) => each[field.name]));
       const spread = median(measured.map((each) => Math.abs(each[field.name] - middle)));
@@ -146,7 +147,7 @@ function cellPart() {
     paint(node, channel, apart);
     reshape(mark, look(channel).icon);
     text(name, channel.channel);
-    text(voltage, channel.voltage === null ? "–" : number(channel.voltage, 3));
+    text(voltage, isNumber(channel.voltage) ? number(channel.voltage, 3) : "–");
     attr(node, "aria-pressed", String(selected));
     attr(node, "aria-label", story(channel, apart.get(channel.channel)));
   };
@@ -157,8 +158,8 @@ function story(channel, apart) {
   const parts = [
     t("channel.name", { name: channel.channel }),
     word("channel", channel.quality === "bad" ? "unknown" : channel.state),
-    channel.step === "none" ? "" : word("step", channel.step),
-    ...FIELDS.filter(({ name }) => channel[name] !== null).map((field) => measure(field, channel[field.name])),
+    channel.step && channel.step !== "none" ? word("step", channel.step) : "",
+    ...FIELDS.filter(({ name }) => isNumber(channel[name])).map((field) => measure(field, channel[field.name])),
   ];
   if (apart) {
     parts.push(t("apart", { field: word("field", apart.field.name), median: measure(apart.field, apart.median) }));

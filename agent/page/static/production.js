@@ -24,7 +24,7 @@ function countPart({ key }) {
   const node = el("div", { "data-count": key }, label, figure);
   const update = ({ n }) => {
     text(label, word("count", key));
-    text(figure, number(n, 0));
+    text(figure, n === null ? "–" : number(n, 0));
   };
   return { node, update };
 }

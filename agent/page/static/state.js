@@ -41,7 +41,7 @@ export function present(station, now) {
     ...REASONS[reason],
     word: reason ? word("reason", reason) : word("state", state),
   };
-  const stale = age(station, now) > station.stale_after_s * 1000;
+  const stale = station.cut || age(station, now) > station.stale_after_s * 1000;
   return stale ? { ...known, icon: "old", level: "stale", group: "lost" } : known;
 }
 

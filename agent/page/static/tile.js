@@ -22,7 +22,7 @@ export function tilePart({ name }) {
   const update = ({ station, now }) => {
     head.update(station, now, node);
     const most = station.counts || station.channels.length ? 3 : 4; // where counts leave room
-    values.update({ ...station, values: station.values.slice(0, most) }, now);
+    values.update({ ...station, values: forTile(station.values).slice(0, most) }, now);
     channels.update(station);
     counts.update(station);
     last.update(station);
@@ -32,6 +32,11 @@ export function tilePart({ name }) {
     alarms.update(station, now);
   };
   return { node, update };
+}
+
+/** Return the values that the profile wants on the tile, in its order. */
+function forTile(values) {
+  return values.filter(({ show: rank }) => rank !== null).sort((a, b) => a.show - b.show);
 }
 
 /** Make name, age and state of a station; `title` is the node that holds the name. */

@@ -31,7 +31,7 @@ export function valuePart({ ages = false } = {}) {
 
 function shown({ value, decimals }) {
   if (value === null) return "–";
-  return typeof value === "number" ? number(value, decimals) : String(value);
+  return typeof value === "number" ? number(value, decimals) : word("value", String(value));
 }
 
 /** Return "up" or "down" when the value is out of its limits, else null. */
