@@ -94,6 +94,7 @@ class Publisher:
                 trouble = max(found, key=lambda each: each.slow)
             except* LiniError as errors:
                 trouble = Trouble(text=str(_leaves(errors)[0]), slow=True)
+            _heed_cancellation()
             self._change(connected=False)
             self._tell(trouble.text)
             await asyncio.sleep(self._backoff.pause(time_s() - started, slow=trouble.slow))
@@ -105,6 +106,7 @@ class Publisher:
         will = aiomqtt.Will(topic, offline, qos=1, retain=True)
         async with Connection(self._broker, identifier=self._identifier, will=will) as connection:
             await self._subscribe(connection)
+            _heed_cancellation()
             session = Session(
                 self._source,
                 self._stored,
@@ -159,3 +161,14 @@ def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for each in error.exceptions for leaf in _leaves(each)]
     return [error]
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled and something ate it.
+
+    `asyncio.wait_for` of Python 3.11, which aiomqtt waits with, drops a cancellation that comes
+    together with the answer; the agent would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

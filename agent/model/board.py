@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from agent.model.alarms import Standing
+from agent.model.states import stale_after_s
 from agent.model.station import Shown, StationModel, part_value
 from collectors.register import Priority, Register
 
 Json = dict[str, object]
 
 _LAST = 99  # rank of what is not for the tile
+_PART_OLD_S = 60.0  # a part made longer ago is not "now": its values tell their age
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +107,14 @@ def _station(model: StationModel) -> Json:
 
 def _values(model: StationModel) -> list[Json]:
     """Return the values of the main map that have a label, those for the tile first."""
-    labelled = (register for register in model.profile.registers if register.label is not None)
+    profile = model.profile
+    labelled = (register for register in profile.registers if register.label is not None)
     return [
-        _value(register, model.registers.get(register.name))
+        _value(
+            register,
+            model.registers.get(register.name),
+            stale_after_s(profile.groups[profile.group_of(register)]),
+        )
         for register in sorted(labelled, key=lambda each: each.show or _LAST)
     ]
 
@@ -121,11 +128,12 @@ def _part_values(model: StationModel) -> list[Json]:
         (each for each in records.measured if each.show), key=lambda each: each.show or 0
     )
     return [
-        _value(register, part_value(part, register.name) if part else None) for register in shown
+        _value(register, part_value(part, register.name) if part else None, _PART_OLD_S)
+        for register in shown
     ]
 
 
-def _value(register: Register, shown: Shown | None) -> Json:
+def _value(register: Register, shown: Shown | None, stale_after_s: float) -> Json:
     low, high = register.spec or (None, None)
     fault = shown.fault if shown else None
     return {
@@ -138,6 +146,7 @@ def _value(register: Register, shown: Shown | None) -> Json:
         "quality": fault.quality.value if fault else ("good" if shown else "bad"),
         "why": str(fault.reason) if fault else "",
         "time_ms": _ms(shown.time_ns) if shown else None,
+        "stale_after_s": stale_after_s,
         "low": low,
         "high": high,
     }

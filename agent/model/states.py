@@ -42,6 +42,11 @@ class StateSpan:
     since_ns: int
 
 
+def stale_after_s(period_s: float) -> float:
+    """Return the age in s beyond which something polled every `period_s` is not known any more."""
+    return max(_LEAST_STALE_S, _PERIODS_TO_STALE * period_s)
+
+
 class StateTracker:
     """Follows the state of one station through its samples and the passing of time."""
 
@@ -57,8 +62,7 @@ class StateTracker:
     @property
     def stale_after_s(self) -> float:
         """Age of the last good answer in s, beyond which nothing is known any more."""
-        first = next(iter(self._profile.groups.values()))
-        return max(_LEAST_STALE_S, _PERIODS_TO_STALE * first)
+        return stale_after_s(next(iter(self._profile.groups.values())))
 
     def sampled(self, sample: Sample) -> None:
         """Take what a sample says of state and heartbeat."""

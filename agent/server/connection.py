@@ -109,11 +109,13 @@ class Connection:
         self._abandoned = True
         await asyncio.wait([self._over], timeout=2 * _POLL_S)
 
-    def ack(self, mid: int) -> None:
-        """Acknowledge a message of this connection; nothing happens once it is over."""
+    def ack(self, mid: int) -> bool:
+        """Acknowledge a message of this connection; return False when that is over."""
         client = self._client
-        if client is not None:
-            client.ack(mid, qos=1)
+        if client is None:
+            return False
+        client.ack(mid, qos=1)
+        return True
 
     def publish(self, topic: str, payload: bytes) -> asyncio.Future[Told]:
         """Publish with QoS 1; the future tells what became of it."""

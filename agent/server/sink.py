@@ -245,9 +245,7 @@ class Sink:
                 return
 
     def _ack(self, arrival: Arrival) -> None:
-        if arrival.connection is self._connection:
-            arrival.connection.ack(arrival.mid)
-        else:
+        if not arrival.connection.ack(arrival.mid):
             self._stale_acks += 1
 
     # Commits -------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.webdriver.common.by import By
 
 from tests.services.waiting import wait_until
 
@@ -51,6 +52,31 @@ class Browser:
     def text(self, selector: str) -> str:
         """Return the visible text of the first match."""
         return str(self.run(f"document.querySelector({selector!r}).innerText"))
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the visible text of every match, in order."""
+        found = f"[...document.querySelectorAll({selector!r})].map((each) => each.innerText)"
+        return [str(text) for text in self.run(found)]
+
+    def count(self, selector: str) -> int:
+        """Return how many nodes match."""
+        return int(self.run(f"document.querySelectorAll({selector!r}).length"))
+
+    def click(self, selector: str) -> None:
+        """Click on the first match, where a person could."""
+        self._driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def is_visible(self, selector: str) -> bool:
+        """Return whether the first match can be seen."""
+        return self._driver.find_element(By.CSS_SELECTOR, selector).is_displayed()
+
+    def overflow(self, width: int) -> list[str]:
+        """Return what reaches beyond `width` px, so that the page would scroll sideways."""
+        found = f"""[...document.querySelectorAll("body, body *")]
+            .filter((each) => each.getBoundingClientRect().right > {width} + 1)
+            .map((each) => each.outerHTML.slice(0, 80))"""
+        wide = int(self.run("document.documentElement.scrollWidth"))
+        return [*self.run(found), *([f"the page is {wide} px wide"] if wide > width else [])]
 
     def tile(self, station: str) -> str:
         """Return the visible text of a station's tile."""

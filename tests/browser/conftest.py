@@ -57,4 +57,6 @@ def browser(chromium: webdriver.Chrome, page: LivePage) -> Iterator[Browser]:
     """Return the browser, ready to open `page`; its log must be clean at the end."""
     browser = Browser(chromium, page.url)
     yield browser
+    complaints = browser.complaints()
     browser.leave()
+    assert not complaints

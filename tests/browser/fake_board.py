@@ -136,6 +136,7 @@ def value(
         "decimals": decimals,
         "quality": "good",
         "why": "",
+        "stale_after_s": 15.0,
         "low": limits[0],
         "high": limits[1],
         **more,
@@ -176,7 +177,7 @@ def channels() -> list[Station]:
             }
         )
     made[18] |= {"state": "protected", "step": "none", "current": 0.0}
-    made[26]["voltage"] = 3.481
+    made[26]["temperature"] = 38.4
     made[59] |= {"quality": "bad", "voltage": None, "current": None, "capacity_ah": None}
     return made
 
@@ -245,6 +246,7 @@ def line() -> list[Station]:
             stale_after_s=15.0,
             values=formation,
             channels=channels(),
+            counts={"total": 1_204, "good": 1_195, "reject": 9},
             parts={"stored": 1_204, "ng": 9, "lost": 0},
             last={"serial": "LG2550A0071204", "result": "OK", "code": "none", "time_ms": START_MS - 9 * MINUTE},
         ),

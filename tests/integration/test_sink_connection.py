@@ -216,6 +216,36 @@ async def test_without_the_check_the_stale_ack_loses_a_message(
     assert got == [event(3)]
 
 
+async def test_what_comes_before_the_subscription_is_confirmed_is_acknowledged(
+    mosquitto: Mosquitto, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session's old messages come at once; settled early, they are settled all the same."""
+    store = GatedStore()
+    sink = make_sink(mosquitto.broker(), letters, store)
+    opened = Connection.open
+
+    async def slow_open(self: Connection) -> None:
+        await opened(self)
+        await eventually(lambda: sink.stats.messages == 1, what="1 is settled before")
+
+    async with running(sink):
+        assert sink._connection is not None
+        monkeypatch.setattr(Connection, "open", slow_open)
+        await sink._connection.close()
+        async with edge(mosquitto.broker()) as agent:
+            await agent.send(payload(1))
+        store.open(9)
+        await eventually(lambda: sink.stats.connected and sink.stats.messages == 1)
+        monkeypatch.setattr(Connection, "open", opened)
+        await sink._connection.close()
+        async with edge(mosquitto.broker()) as agent:
+            await eventually(lambda: sink.stats.connected)
+            await agent.send(payload(2))
+            await eventually(lambda: event(2) in store.took)
+    assert store.came == [event(1), event(2)]
+    assert sink.stats.stale_acks == 0
+
+
 def _connected_anew(sink: Sink, before: Connection) -> bool:
     return sink._connection not in {None, before}
 

@@ -15,11 +15,12 @@ const KINDS = {
 };
 const LOST = { kind: "lost", icon: "unknown" };
 
+// Channels of one step stand at different times of it: only what the step holds still compares.
 const FIELDS = [
-  { name: "voltage", unit: "V", decimals: 3, floor: 0.005 },
-  { name: "current", unit: "A", decimals: 2, floor: 0.05 },
-  { name: "capacity_ah", unit: "Ah", decimals: 3, floor: Infinity }, // grows with time: no peers
-  { name: "temperature", unit: "°C", decimals: 1, floor: 1 },
+  { name: "voltage", unit: "V", decimals: 3, still: /^cv_/, floor: 0.01 },
+  { name: "current", unit: "A", decimals: 2, still: /^cc_/, floor: 0.05 },
+  { name: "capacity_ah", unit: "Ah", decimals: 3, still: null },
+  { name: "temperature", unit: "°C", decimals: 1, still: /^c[cv]_/, floor: 3 },
 ];
 const FEWEST_PEERS = 5;
 const FAR = 3.5; // modified z-score after Iglewicz and Hoaglin
@@ -39,7 +40,7 @@ export function outliers(channels) {
   }
   const found = new Map();
   for (const peers of groups.values()) {
-    for (const field of FIELDS) {
+    for (const field of FIELDS.filter(({ still }) => still?.test(peers[0].step))) {
       const measured = peers.filter((each) => each.quality !== "bad" && isNumber(each[field.name]));
       if (measured.length < FEWEST_PEERS) continue;
       const middle = median(measured.map((each) => each[field.name]));

@@ -6,7 +6,7 @@ import { matrixPart } from "./channels.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
 import { countsPart, lastPart } from "./production.js";
-import { headPart, valuesPart } from "./tile.js";
+import { forTile, headPart, valuesPart } from "./tile.js";
 
 /** Make the screen of a station. */
 export function detailPart() {
@@ -17,6 +17,8 @@ export function detailPart() {
   const alarms = panel(alarmsPart());
   const calm = el("p", { class: "calm" });
   const values = panel(valuesPart({ ages: true }));
+  const others = panel(valuesPart({ ages: true }));
+  others.node.classList.add("others");
   const matrix = matrixPart();
   const counts = countsPart();
   const last = lastPart();
@@ -26,7 +28,7 @@ export function detailPart() {
   const top = el("section", { class: "panel top" }, ...head.nodes, code);
   const node = el("div", { class: "detail" }, link,
     el("div", { class: "stack" }, top, alarms.node, made.node),
-    el("div", { class: "stack" }, values.node, matrix.node));
+    el("div", { class: "stack" }, values.node, matrix.node, others.node));
   const update = ({ station, now }) => {
     head.update(station, now, node);
     text(back, t("back"));
@@ -36,7 +38,13 @@ export function detailPart() {
     text(calm, t("alarms.none"));
     show(calm, station.alarms.length === 0);
     text(values.title, t("values"));
-    values.part.update(station, now);
+    const shown = forTile(station.values);
+    const rest = station.values.filter((value) => !shown.includes(value));
+    values.part.update({ ...station, values: shown }, now);
+    show(values.node, shown.length > 0);
+    text(others.title, t("others"));
+    others.part.update({ ...station, values: rest }, now);
+    show(others.node, rest.length > 0);
     text(made.title, t("production"));
     counts.update(station);
     last.update(station);

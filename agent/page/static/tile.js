@@ -35,7 +35,7 @@ export function tilePart({ name }) {
 }
 
 /** Return the values that the profile wants on the tile, in its order. */
-function forTile(values) {
+export function forTile(values) {
   return values.filter(({ show: rank }) => rank !== null).sort((a, b) => a.show - b.show);
 }
 
@@ -67,10 +67,10 @@ export function headPart(title, level) {
 /** Make the grid of a station's values. */
 export function valuesPart(options) {
   const node = el("dl", { class: "values" });
-  const update = ({ values, seen_ms, stale_after_s }, now) => {
+  const update = ({ values, seen_ms }, now) => {
     attr(node, "data-n", values.length);
     // old beside the rest of its station: the station's own age is said above
-    const late = ({ time_ms }) => time_ms !== null && seen_ms - time_ms > stale_after_s * 1000;
+    const late = ({ time_ms, stale_after_s }) => time_ms !== null && seen_ms - time_ms > stale_after_s * 1000;
     const items = values.map((value) => ({ value, now, late: late(value) }));
     keyed(node, items, ({ value }) => value.name, () => valuePart(options));
     show(node, values.length > 0);

@@ -16,7 +16,10 @@ export function valuePart({ ages = false } = {}) {
   const update = ({ value, now, late }) => {
     const side = beyond(value);
     text(label, pick(value.label) || value.name);
-    text(figure, shown(value));
+    const reading = shown(value);
+    text(figure, reading);
+    attr(figure, "data-long", reading.length > 7);
+    attr(figure, "data-number", typeof value.value === "number");
     text(unit, value.value === null ? "" : value.unit);
     attr(node, "data-quality", value.quality);
     attr(node, "data-beyond", side);

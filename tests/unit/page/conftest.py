@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from agent.page.app import create_app
@@ -10,7 +11,7 @@ from tests.browser.fake_board import FakeBoard
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[TestClient]:
+async def client() -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Return a client that sees answers as they come over the wire, packed."""
     board = FakeBoard()
     app = create_app(board, clock=board.clock, names=["Lini.Pabrik.lan"])

@@ -43,7 +43,8 @@ async def streaming(
     app.router.add_get("/events", feed.stream)
     task = asyncio.create_task(feed.run())
     try:
-        async with TestServer(app) as server:
+        server = TestServer(app)
+        async with server:
             yield feed, server
             feed.close()
     finally:
@@ -75,12 +76,9 @@ class Listener:
     async def _block(self) -> list[str]:
         lines: list[str] = []
         async with asyncio.timeout(10):
-            while line := (await self._chunk_line()).strip():
+            while line := (await self._reader.readline()).decode().strip():
                 lines.append(line)
         return lines
-
-    async def _chunk_line(self) -> str:
-        return (await self._reader.readline()).decode()
 
 
 @asynccontextmanager

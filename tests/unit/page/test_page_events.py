@@ -90,10 +90,9 @@ async def test_one_page_too_many_is_told_to_come_again_later() -> None:
     """At the limit the answer is 503 with Retry-After; a place that is left can be taken."""
     async with streaming(Counting(), limit=1) as (feed, server), aiohttp.ClientSession() as http:
         url = server.make_url("/events")
-        async with listening(server):
-            async with http.get(url) as refused:
-                assert refused.status == 503
-                assert refused.headers["Retry-After"] == "5"
+        async with listening(server), http.get(url) as refused:
+            assert refused.status == 503
+            assert refused.headers["Retry-After"] == "5"
         await eventually(lambda: feed.pages == 0, what="the page is gone")
         async with listening(server) as page:
             assert (await page.event())[0] == "hello"

@@ -5,10 +5,12 @@ import json
 import re
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient
 
 from agent.page.assets import Assets
+
+Client = TestClient[web.Request, web.Application]
 
 RELEASE = Assets.read().release
 HASHED = [f"/static/{RELEASE}/{name}" for name in Assets.read().hashed]
@@ -34,14 +36,14 @@ def assert_guarded(answer: ClientResponse) -> None:
 
 
 @pytest.mark.parametrize("path", [*ROUTES, HASHED[0]])
-async def test_every_route_is_guarded(client: TestClient, path: str) -> None:
+async def test_every_route_is_guarded(client: Client, path: str) -> None:
     """Each answer carries the security headers, the stream included."""
     async with client.get(path) as answer:
         assert answer.status == 200
         assert_guarded(answer)
 
 
-async def test_refusals_are_guarded_too(client: TestClient) -> None:
+async def test_refusals_are_guarded_too(client: Client) -> None:
     """Not found, wrong method and wrong host carry the same headers."""
     for method, path, host, status in (
         ("GET", "/nowhere", "localhost", 404),
@@ -56,7 +58,7 @@ async def test_refusals_are_guarded_too(client: TestClient) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", ["/", "/events", "/api/snapshot", "/nowhere"])
-async def test_other_methods_are_refused(client: TestClient, method: str, path: str) -> None:
+async def test_other_methods_are_refused(client: Client, method: str, path: str) -> None:
     """Nothing can be changed through the page."""
     async with client.request(method, path) as answer:
         assert answer.status == 405
@@ -82,7 +84,7 @@ async def test_other_methods_are_refused(client: TestClient, method: str, path: 
         ("", 421),
     ],
 )
-async def test_only_our_own_names_are_answered(client: TestClient, host: str, status: int) -> None:
+async def test_only_our_own_names_are_answered(client: Client, host: str, status: int) -> None:
     """A foreign name that points at this machine gets no data (DNS rebinding)."""
     async with client.get("/api/snapshot", headers={"Host": host}) as answer:
         assert answer.status == status
@@ -90,9 +92,7 @@ async def test_only_our_own_names_are_answered(client: TestClient, host: str, st
 
 
 @pytest.mark.parametrize("path", ["/", "/manifest.webmanifest", "/icon.svg"])
-async def test_the_page_is_asked_for_again_and_answered_briefly(
-    client: TestClient, path: str
-) -> None:
+async def test_the_page_is_asked_for_again_and_answered_briefly(client: Client, path: str) -> None:
     """What has a fixed address is revalidated by its ETag; unchanged, it costs no body."""
     async with client.get(path) as first:
         assert first.headers["Cache-Control"] == "no-cache"
@@ -106,7 +106,7 @@ async def test_the_page_is_asked_for_again_and_answered_briefly(
 
 
 @pytest.mark.parametrize("path", HASHED)
-async def test_hashed_files_are_packed_and_kept_for_ever(client: TestClient, path: str) -> None:
+async def test_hashed_files_are_packed_and_kept_for_ever(client: Client, path: str) -> None:
     """Each is immutable, packed by gzip for those who take it, and the same for others."""
     async with client.get(path, headers=GZIP) as packed, client.get(path, headers=PLAIN) as plain:
         assert "immutable" in packed.headers["Cache-Control"]
@@ -116,7 +116,7 @@ async def test_hashed_files_are_packed_and_kept_for_ever(client: TestClient, pat
         assert gzip.decompress(await packed.read()) == await plain.read()
 
 
-async def test_the_whole_page_weighs_at_most_60_kb(client: TestClient) -> None:
+async def test_the_whole_page_weighs_at_most_60_kb(client: Client) -> None:
     """Everything a browser can load, both languages included, as it goes over the wire."""
     weight = 0
     for path in ["/", "/manifest.webmanifest", "/icon.svg", *HASHED]:
@@ -127,7 +127,7 @@ async def test_the_whole_page_weighs_at_most_60_kb(client: TestClient) -> None:
     assert 5_000 < weight <= 60_000
 
 
-async def test_all_that_the_page_loads_is_there(client: TestClient) -> None:
+async def test_all_that_the_page_loads_is_there(client: Client) -> None:
     """Every address in the HTML and every import of a module is one of our own, and exists."""
     async with client.get("/", headers=PLAIN) as answer:
         links = re.findall(r'(?:src|href)="([^"]+)"', await answer.text())
@@ -141,7 +141,7 @@ async def test_all_that_the_page_loads_is_there(client: TestClient) -> None:
             assert answer.status == 200, link
 
 
-async def test_the_snapshot_and_the_health_are_json_and_never_kept(client: TestClient) -> None:
+async def test_the_snapshot_and_the_health_are_json_and_never_kept(client: Client) -> None:
     """Both answer with the present, without a page open."""
     async with client.get("/api/snapshot") as answer:
         assert answer.headers["Cache-Control"] == "no-store"
@@ -152,7 +152,7 @@ async def test_the_snapshot_and_the_health_are_json_and_never_kept(client: TestC
         assert json.loads(await answer.read()) == {"ok": True, "pages": 0, "release": RELEASE}
 
 
-async def test_the_stream_tells_what_proxies_must_not_do(client: TestClient) -> None:
+async def test_the_stream_tells_what_proxies_must_not_do(client: Client) -> None:
     """Events are neither kept, nor held back, nor packed into blocks."""
     async with client.get("/events", headers=GZIP) as answer:
         assert answer.content_type == "text/event-stream"

@@ -63,12 +63,16 @@ def test_both_languages_have_the_same_keys_in_the_same_order() -> None:
 @pytest.mark.parametrize("language", CATALOGUES)
 def test_no_word_is_empty(language: str) -> None:
     """Each key has a text, without blanks around it."""
-    assert not [key for key, text in CATALOGUES[language].items() if text.strip() != text or not text]
+    assert not [
+        key for key, text in CATALOGUES[language].items() if text.strip() != text or not text
+    ]
 
 
 def test_both_languages_fill_the_same_places() -> None:
     """A number named in one sentence is named in the other."""
-    unlike = [key for key in WORDS if not _same_places(*(words[key] for words in CATALOGUES.values()))]
+    unlike = [
+        key for key in WORDS if not _same_places(*(words[key] for words in CATALOGUES.values()))
+    ]
     assert not unlike
 
 
@@ -119,7 +123,9 @@ def test_every_code_of_the_shipped_profiles_has_a_word() -> None:
 
 def test_scripts_make_no_markup_and_no_inline_style() -> None:
     """Text of devices cannot become HTML, and nothing needs a weaker security policy."""
-    forbidden = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|\.style\b")
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|\.style\b"
+    )
     assert not {name for name, script in SCRIPTS.items() if forbidden.search(script)}
     html = (STATIC / "index.html").read_text("utf-8")
     assert not re.search(r"\sstyle=|\son\w+=|<style|<script(?![^>]*\ssrc=)", html)
