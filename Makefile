@@ -48,7 +48,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		[ "$$(id -u)" = 0 ] || { echo "run first: sudo apt-get install python3-venv"; exit 1; }; \
 		apt-get update -q && apt-get install -qy --no-install-recommends python3-venv; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install -q --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install -q --no-build-isolation --no-deps -e .
 	@touch $@

@@ -191,7 +191,8 @@ def _alarm(standing: Standing) -> Json:
 
 
 def _channel(number: str, registers: Mapping[str, Shown]) -> Json:
-    is_bad = any(shown.fault for shown in registers.values())
+    # One sensor that shows nothing does not make the whole channel unknown.
+    is_bad = all(shown.fault for shown in registers.values())
     values = {name: shown.value for name, shown in registers.items()}
     return {"channel": number, **values, "quality": "bad" if is_bad else "good"}
 

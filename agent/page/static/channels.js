@@ -68,9 +68,9 @@ export function miniPart() {
   const node = el("div", { class: "channels" }, grid, legend.node);
   const update = ({ channels }) => {
     const apart = outliers(channels);
-    keyed(grid, channels, ({ channel }) => channel, () => {
+    keyed(grid, marked(channels, apart), ({ channel }) => channel.channel, () => {
       const cell = el("i");
-      return { node: cell, update: (each) => paint(cell, each, apart) };
+      return { node: cell, update: (item) => paint(cell, item) };
     });
     legend.update(channels, apart);
     show(node, channels.length > 0);
@@ -78,9 +78,14 @@ export function miniPart() {
   return { node, update };
 }
 
-function paint(cell, channel, apart) {
+/** Return what the cells of a matrix show: {channel, mark}, the mark only of one that is apart. */
+function marked(channels, apart) {
+  return channels.map((channel) => ({ channel, mark: apart.get(channel.channel) }));
+}
+
+function paint(cell, { channel, mark }) {
   attr(cell, "data-kind", look(channel).kind);
-  attr(cell, "data-apart", apart.has(channel.channel));
+  attr(cell, "data-apart", mark !== undefined);
 }
 
 function legendPart() {
@@ -120,17 +125,20 @@ export function matrixPart() {
   const chosen = el("p", { class: "chosen", "aria-live": "polite" });
   const node = el("section", { class: "panel" }, title, legend.node, grid, chosen);
   let selected = null;
-  const update = ({ channels }) => {
+  let shown = null; // the station as it was last drawn, to draw it again after a touch
+  const update = (station) => {
+    shown = station;
+    const { channels } = station;
     const apart = outliers(channels);
     text(title, t("channels"));
     legend.update(channels, apart);
-    keyed(grid, channels, ({ channel }) => channel, (first) => {
+    keyed(grid, marked(channels, apart), ({ channel }) => channel.channel, ({ channel: { channel } }) => {
       const part = cellPart();
       part.node.addEventListener("click", () => {
-        selected = first.channel;
-        update({ channels });
+        selected = channel;
+        update(shown);
       });
-      return { node: part.node, update: (each) => part.update(each, apart, each.channel === selected) };
+      return { node: part.node, update: (item) => part.update(item, channel === selected) };
     });
     const one = channels.find(({ channel }) => channel === selected);
     text(chosen, one ? story(one, apart.get(one.channel)) : t("channel.choose"));
@@ -141,16 +149,17 @@ export function matrixPart() {
 
 function cellPart() {
   const name = el("span", { class: "channel" });
-  const mark = icon("idle");
+  const shape = icon("idle");
   const voltage = el("b");
-  const node = el("button", { type: "button" }, name, mark, voltage);
-  const update = (channel, apart, selected) => {
-    paint(node, channel, apart);
-    reshape(mark, look(channel).icon);
+  const node = el("button", { type: "button" }, name, shape, voltage);
+  const update = (item, selected) => {
+    const { channel, mark } = item;
+    paint(node, item);
+    reshape(shape, look(channel).icon);
     text(name, channel.channel);
     text(voltage, isNumber(channel.voltage) ? number(channel.voltage, 3) : "–");
     attr(node, "aria-pressed", String(selected));
-    attr(node, "aria-label", story(channel, apart.get(channel.channel)));
+    attr(node, "aria-label", story(channel, mark));
   };
   return { node, update };
 }

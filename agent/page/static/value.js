@@ -4,6 +4,8 @@ import { attr, el, show, svg, text } from "./dom.js";
 import { icon, reshape } from "./icons.js";
 import { ago, number, pick, t, word } from "./i18n.js";
 
+const LONG = [7, 10]; // characters, beyond which a figure is written smaller
+
 /** Make the part that shows one value; with `ages` it says how old even a young value is. */
 export function valuePart({ ages = false } = {}) {
   const label = el("dt", { class: "label" });
@@ -18,7 +20,7 @@ export function valuePart({ ages = false } = {}) {
     text(label, pick(value.label) || value.name);
     const reading = shown(value);
     text(figure, reading);
-    attr(figure, "data-long", reading.length > 7);
+    attr(figure, "data-long", LONG.findLast((length) => reading.length > length));
     attr(figure, "data-number", typeof value.value === "number");
     text(unit, value.value === null ? "" : value.unit);
     attr(node, "data-quality", value.quality);
