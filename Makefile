@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SERVICES := mosquitto influxdb libmodbus-dev gcc libc6-dev chromium chromium-driver
+SERVICES := mosquitto influxdb libmodbus-dev gcc libc6-dev chromium chromium-driver systemd openssl
 LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
@@ -57,6 +57,7 @@ lock: $(READY) ## Write the lock files anew
 	$(BIN)/pip install -q uv
 	$(LOCK) --all-extras --group dev -o requirements-dev.lock
 	$(LOCK) -c requirements-dev.lock -o requirements.lock
+	$(LOCK) --extra server -c requirements-dev.lock -o deploy/requirements-sink.lock
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
