@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SERVICES := mosquitto influxdb libmodbus-dev gcc libc6-dev chromium chromium-driver systemd openssl
+SERVICES := mosquitto influxdb libmodbus-dev gcc libc6-dev chromium chromium-driver systemd openssl strace
 LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 

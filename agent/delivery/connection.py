@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.wire.broker import Broker
 
 NOBODY_LISTENS = 0x10
+HUNG_UP = 0x80  # paho's word for a connection that ended without any
 UNSUPPORTED_VERSION = 0x84
 BAD_PASSWORD = 0x86
 NOT_AUTHORISED = 0x87
@@ -125,6 +126,27 @@ class Connection(aiomqtt.Client):
             answer.set_result(reason_code)
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
+    def _on_socket_register_write(
+        self,
+        client: paho.Client,
+        userdata: Any,  # noqa: ANN401, ARG002 - as in aiomqtt
+        sock: aiomqtt.types.PahoSocket,
+    ) -> None:
+        """Do as aiomqtt, but not for a socket closed meanwhile: its number may be another's now."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except OSError as error:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            if client.socket() is sock and sock is not None:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(register)
+
     def _hang_up(self) -> None:
         """Close the socket, which aiomqtt leaves open when connecting or leaving fails."""
         if self._disconnected.done() and not self._disconnected.cancelled():
@@ -140,28 +162,38 @@ class Trouble:
     slow: bool = False
 
 
+_WRONG_LOGIN = (
+    "{broker} refuses user {user!r}\n"
+    "  → check username and password here and in the broker's password file"
+)
+_TAKEN_OVER = (
+    "{broker}: another client took over the name {name!r}\n"
+    "  → two agents have the same name: give one of them another"
+)
+_HUNG_UP = (
+    "{broker} hung up\n  → if it does so again and again: does another agent use the name "
+    "{name!r}? The broker's log tells"
+)
+_TROUBLES: dict[int, tuple[str, bool]] = {  # text, and whether trying again soon is no use
+    BAD_PASSWORD: (_WRONG_LOGIN, True),
+    NOT_AUTHORISED: (_WRONG_LOGIN, True),
+    UNSUPPORTED_VERSION: (
+        '{broker} does not speak MQTT {v}\n  → set `mqtt = "3.1.1"` for this broker',
+        True,
+    ),
+    TAKEN_OVER: (_TAKEN_OVER, True),
+    HUNG_UP: (_HUNG_UP, False),
+}
+
+
 def explain(error: BaseException, broker: Broker, identifier: str) -> Trouble:
     """Return what is wrong and what to do about it."""
     cause = error.__cause__ or error.__context__
     code = _reason(error) or _reason(cause)
-    if code in {BAD_PASSWORD, NOT_AUTHORISED}:
-        return Trouble(
-            text=f"{broker} refuses user {broker.username!r}\n"
-            "  → check username and password here and in the broker's password file",
-            slow=True,
-        )
-    if code == UNSUPPORTED_VERSION:
-        return Trouble(
-            text=f"{broker} does not speak MQTT {broker.mqtt}\n"
-            '  → set `mqtt = "3.1.1"` for this broker',
-            slow=True,
-        )
-    if code == TAKEN_OVER:
-        return Trouble(
-            text=f"{broker}: another client took over the name {identifier!r}\n"
-            "  → two agents have the same name: give one of them another",
-            slow=True,
-        )
+    if code in _TROUBLES:
+        text, slow = _TROUBLES[code]
+        words = {"broker": broker, "user": broker.username, "name": identifier, "v": broker.mqtt}
+        return Trouble(text=text.format_map(words), slow=slow)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Trouble(
             text=f"{broker} shows a certificate that is not trusted: {cause.verify_message}\n"

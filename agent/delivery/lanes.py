@@ -69,7 +69,7 @@ class Unconfirmed:
     """
 
     def __init__(self, now: float, *, stall_s: float, limit: int = 500, probe: int = 5) -> None:
-        self._in_flight: set[int] = set()
+        self.in_flight: set[int] = set()
         self._due: dict[int, float] = {}  # when to send it again
         self._stall_s = stall_s
         self._limit = limit
@@ -79,12 +79,12 @@ class Unconfirmed:
         self._confirmed_at = now
 
     def __contains__(self, seq: int) -> bool:
-        return seq in self._in_flight or seq in self._due
+        return seq in self.in_flight or seq in self._due
 
     @property
     def room(self) -> bool:
         """Whether one more may be sent."""
-        held = len(self._in_flight) + len(self._due)
+        held = len(self.in_flight) + len(self._due)
         return held < (self._probe if self._quiet else self._limit)
 
     @property
@@ -94,24 +94,24 @@ class Unconfirmed:
 
     def sent(self, seq: int) -> None:
         """Note that `seq` is on its way to the broker."""
-        self._in_flight.add(seq)
+        self.in_flight.add(seq)
 
     def answered(self, seq: int, now: float, *, taken: bool) -> None:
         """Note the broker's answer. A commit may have come first."""
         self._quiet = self._quiet or not taken
-        if seq in self._in_flight:
-            self._in_flight.remove(seq)
+        if seq in self.in_flight:
+            self.in_flight.remove(seq)
             self._due[seq] = now + (self._stall_s if taken else self._pause_s)
 
     def give_up(self, seq: int) -> None:
         """Forget `seq`: this broker will never take it."""
-        self._in_flight.discard(seq)
+        self.in_flight.discard(seq)
 
     def confirm(self, ranges: Sequence[tuple[int, int]], now: float) -> None:
         """Note a commit: its messages are safe, and the sink is there."""
-        for seq in [*self._in_flight, *self._due]:
+        for seq in [*self.in_flight, *self._due]:
             if any(low <= seq <= high for low, high in ranges):
-                self._in_flight.discard(seq)
+                self.in_flight.discard(seq)
                 self._due.pop(seq, None)
         self._quiet = False
         self._pause_s = min(_REFUSED_S, self._stall_s)

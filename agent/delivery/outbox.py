@@ -110,6 +110,7 @@ class Outbox:
         self._writing = asyncio.Lock()
         self._stored = {uplink.name: asyncio.Event() for uplink in uplinks}
         self._told: set[str] = set()
+        self._closed = False
 
     def stored(self, uplink: str) -> asyncio.Event:
         """Return the event that is set whenever something new for `uplink` is in the spool."""
@@ -130,6 +131,8 @@ class Outbox:
 
         Raises SpoolError when the outbox is closed before that.
         """
+        if self._closed:
+            raise SpoolError("the agent is stopping", "the source is read again after the start")
         lines = [text for text, _ in self._encoded(points)]
         safe: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._evidence.append(_Evidence(lines, cursor, safe))
@@ -157,6 +160,7 @@ class Outbox:
 
     async def close(self) -> None:
         """Write the rest. What the disk does not take now is lost, and its callers are told."""
+        self._closed = True
         if not await self._write(telemetry=True):
             self.status.dropped_lines += self._telemetry.drop_oldest(0)
             for each in self._evidence:

@@ -17,6 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.delivery.connection import NOBODY_LISTENS, Connection, Trouble, explain, refusal
 from agent.delivery.session import PublisherStatus, Session, Source
+from agent.delivery.suspects import Suspects
 from agent.wire.broker import Broker
 from agent.wire.message import commit_topic, data_topic, status_topic
 from collectors.errors import LiniError
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 _SHORTEST_S, _LONGEST_S = 0.5, 30.0  # between two tries to connect
 _STABLE_S = 30.0
 _FAREWELL_S = 1.0
+_SAID_ONCE_S = 600.0
 
 
 class Backoff:
@@ -80,7 +82,8 @@ class Publisher:
         self._clock = clock
         self._backoff = Backoff(chance or random.SystemRandom())
         self._identifier = f"lini-{agent}-{uplink}"
-        self._told = ""
+        self._suspects = Suspects()
+        self._told: dict[str, float] = {}  # what is in the log, since when
 
     async def run(self) -> None:
         """Connect and publish for ever; every trouble is in `status` and told once."""
@@ -111,8 +114,9 @@ class Publisher:
                 self._source,
                 self._stored,
                 connection,
-                self.status,
-                self._tell,
+                status=self.status,
+                suspects=self._suspects,
+                tell=self._tell,
                 uplink=self._uplink,
                 topic=data_topic(self._agent, self._uplink),
                 window=self._window,
@@ -146,15 +150,20 @@ class Publisher:
             self.status.connected = connected
             self.status.since = self._clock()
         if connected:
-            if self._told:
-                _log.info("%s: connected to %s", self._uplink, self._broker)
-            self._told = self.status.last_error = ""
+            self.status.last_error = ""
+            self._log(logging.INFO, f"connected to {self._broker}")
 
     def _tell(self, text: str) -> None:
         self.status.last_error = text
-        if text != self._told:
-            _log.error("%s: %s", self._uplink, text)
-            self._told = text
+        self._log(logging.ERROR, text)
+
+    def _log(self, level: int, text: str) -> None:
+        """Log a text once, and then not again for ten minutes: a link may come and go for days."""
+        now = asyncio.get_running_loop().time()
+        self._told = {each: at for each, at in self._told.items() if now - at < _SAID_ONCE_S}
+        if text not in self._told:
+            self._told[text] = now
+            _log.log(level, "%s: %s", self._uplink, text)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -7,9 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+import aiomqtt
+
 from agent.delivery.connection import TOO_LARGE, Connection, refusal
 from agent.delivery.entry import SpoolStats, Stored
 from agent.delivery.lanes import Lanes, Unconfirmed
+from agent.delivery.suspects import Suspects
 from agent.wire.message import Commit
 
 _log = logging.getLogger(__name__)
@@ -54,9 +57,10 @@ class Session:
         source: Source,
         wake: asyncio.Event,
         connection: Connection,
-        status: PublisherStatus,
-        tell: Callable[[str], None],
         *,
+        status: PublisherStatus,
+        suspects: Suspects,
+        tell: Callable[[str], None],
         uplink: str,
         topic: str,
         window: int,
@@ -66,10 +70,12 @@ class Session:
         self._wake = wake
         self._connection = connection
         self._status = status
+        self._suspects = suspects
         self._tell = tell
         self._uplink = uplink
         self._topic = topic
-        self._window = asyncio.Semaphore(min(window, connection.receive_maximum))
+        self._places = min(window, connection.receive_maximum)
+        self._window = asyncio.Semaphore(self._places)
         self._time = asyncio.get_running_loop().time
         self._unconfirmed = Unconfirmed(self._time(), stall_s=stall_s)
 
@@ -77,18 +83,32 @@ class Session:
         """Publish and listen until the connection breaks (an ExceptionGroup), or for ever."""
         stats = await self._source.stats(self._uplink)
         lanes = Lanes(self._peek, newest=stats.next_seq - 1)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen(), name=f"commits of {self._uplink}")
-            while True:
-                await self._window.acquire()
-                message = await self._next(lanes)
-                if self._fits(message):
-                    self._unconfirmed.sent(message.seq)
-                    name = f"message {message.seq} to {self._uplink}"
-                    group.create_task(self._publish(message), name=name)
-                else:
-                    self._set_aside(message)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(), name=f"commits of {self._uplink}")
+                await self._send(lanes, group)
+        except* aiomqtt.MqttError:
+            self._suspects.died(self._unconfirmed.in_flight, self._time())
+            raise
+
+    async def _send(self, lanes: Lanes, group: asyncio.TaskGroup) -> None:
+        while True:
+            await self._window.acquire()
+            message = await self._next(lanes)
+            if trouble := self._unfit(message):
+                self._tell(trouble)
+                self._window.release()
+                continue
+            self._unconfirmed.sent(message.seq)
+            if self._suspects.alone(message.seq):
+                for _ in range(self._places - 1):
+                    await self._window.acquire()
+                await self._publish(message)
+                for _ in range(self._places - 1):
                     self._window.release()
+            else:
+                name = f"message {message.seq} to {self._uplink}"
+                group.create_task(self._publish(message), name=name)
 
     async def _next(self, lanes: Lanes) -> Stored:
         """Wait for room and for a message that is not under way already."""
@@ -111,8 +131,10 @@ class Session:
         finally:
             self._status.in_flight -= 1
             self._window.release()
+        self._suspects.answered(message.seq)
         if code == TOO_LARGE:
-            self._set_aside(message)
+            self._unconfirmed.give_up(message.seq)
+            self._tell(self._oversize(message))
         else:
             trouble = refusal(code, self._topic)
             if trouble:
@@ -131,11 +153,16 @@ class Session:
             while len(messages):
                 ranges += self._ranges((await anext(messages)).payload)
             if ranges:
-                count = await self._source.commit(self._uplink, self._source.epoch, ranges)
-                self._status.committed += count
+                # What is deleted is counted, also when the connection ends meanwhile.
+                await asyncio.shield(asyncio.create_task(self._confirm(ranges)))
                 self._status.last_error = ""
-                self._unconfirmed.confirm(ranges, self._time())
-                self._wake.set()
+
+    async def _confirm(self, ranges: list[tuple[int, int]]) -> None:
+        self._status.committed += await self._source.commit(
+            self._uplink, self._source.epoch, ranges
+        )
+        self._unconfirmed.confirm(ranges, self._time())
+        self._wake.set()
 
     def _ranges(self, payload: object) -> list[tuple[int, int]]:
         try:
@@ -145,18 +172,23 @@ class Session:
             return []
         return list(commit.ranges) if commit.epoch == self._source.epoch else []
 
-    def _fits(self, message: Stored) -> bool:
+    def _unfit(self, message: Stored) -> str:
+        """Return why a message would only break this connection; it stays in the spool."""
+        if self._suspects.guilty(message.seq, self._time()):
+            self._status.refused += 1
+            return (
+                f"the broker hangs up at message {message.seq}, it is kept here\n"
+                "  → look into the broker's log: often it is a size limit"
+            )
         limit = self._connection.maximum_packet
         size = len(message.payload) + len(self._topic.encode()) + _PACKET_ROOM
-        return limit is None or size <= limit
+        return self._oversize(message) if limit is not None and size > limit else ""
 
-    def _set_aside(self, message: Stored) -> None:
-        """Go on without a message that would only break every connection: it stays in the spool."""
-        self._unconfirmed.give_up(message.seq)
+    def _oversize(self, message: Stored) -> str:
         self._status.oversize += 1
-        self._tell(
-            f"messages of {len(message.payload)} bytes are larger than the broker takes: "
-            "they are kept here\n  → raise max_packet_size (and message_size_limit) of the broker"
+        return (
+            f"a message of {len(message.payload)} bytes is larger than the broker takes, it is "
+            "kept here\n  → raise max_packet_size and message_size_limit of the broker"
         )
 
     async def _peek(self, after: int, limit: int) -> list[Stored]:

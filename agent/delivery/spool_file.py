@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.delivery.entry import Draft, Dropped, SpoolRefusedError, SpoolStats, Stored
+from agent.delivery.entry import Draft, Dropped, SpoolError, SpoolRefusedError, SpoolStats, Stored
 from agent.wire.message import Header, Message, encode
 from collectors.record import Cursor
 
@@ -76,7 +76,7 @@ class SpoolFile:
         try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._refuse_foreign(path)
-            self._configure(cap_bytes)
+            self._configure(path, cap_bytes)
             self.epoch = self._made()
         except BaseException:
             self._db.close()
@@ -301,12 +301,18 @@ class SpoolFile:
                 "install that version again, or let it empty the spool before going back",
             )
 
-    def _configure(self, cap_bytes: int) -> None:
-        self._db.execute("PRAGMA journal_mode=WAL")
+    def _configure(self, path: Path, cap_bytes: int) -> None:
+        # A failure shows in the answer only; unread, it goes on with four fsyncs a commit.
+        [mode] = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":
+            raise SpoolError(
+                f"{path} cannot be switched to a write-ahead log",
+                "check the disk (`dmesg`); network file systems will not do",
+            )
         self._db.execute("PRAGMA synchronous=FULL")
         # After a failed fsync the kernel may call pages clean that are not on the disk. A fresh
         # log must not stand on such frames, or the next power cut takes all that follow them.
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         self._db.execute("PRAGMA journal_size_limit=4194304")
         [page_size] = self._db.execute("PRAGMA page_size").fetchone()

@@ -279,6 +279,16 @@ async def test_closing_on_a_dead_disk_tells_the_callers() -> None:
     assert outbox.status.dropped_lines == 1
 
 
+async def test_a_closed_outbox_takes_no_evidence() -> None:
+    """Its caller would wait for ever."""
+    store = FakeStore()
+    async with _running(store) as outbox:
+        pass
+    with pytest.raises(SpoolError, match="stopping"):
+        await outbox.add_evidence([_point(1)])
+    assert not store.commits
+
+
 def test_gather_keeps_order_and_limits() -> None:
     """Groups pass the target by less than a line, unless the limit is nearer."""
     lines = [f"{n:0{n % 40 + 4}d}" for n in range(500)]
