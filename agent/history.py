@@ -4,20 +4,14 @@ Behaves as InfluxDB does for what Lini writes: the same measurement, tags and ti
 whose fields are merged, the last write winning.
 """
 
-import asyncio
 import json
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
 
+from agent.sqlite_file import SqliteFile
 from agent.wire import line as line_protocol
 from agent.wire.point import Point
 from agent.wire.store import BadLinesError, StoreDownError
-
-T = TypeVar("T")
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS point (
@@ -35,25 +29,11 @@ ON CONFLICT DO UPDATE SET fields = json_patch(fields, excluded.fields)
 _LAST_NS = 2**63 - 1
 
 
-class History:
-    """A store with memory. Use as `async with`; one connection, used in one thread."""
+class History(SqliteFile):
+    """A store with memory."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
-        self._db: sqlite3.Connection
-
-    async def __aenter__(self) -> Self:
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
-        except StoreDownError:
-            self._thread.shutdown()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
-        self._thread.shutdown()
+        super().__init__(path, tables=_TABLE, failure=_down)
 
     async def write(self, lines: Sequence[str]) -> None:
         """Return when every line is on the disk. Raises a StoreError, and then keeps none."""
@@ -109,33 +89,9 @@ class History:
         query = "DELETE FROM point WHERE time_ns < ?"
         return await self._run(lambda db: db.execute(query, (before_ns,)).rowcount)
 
-    def _open(self) -> None:
-        with self._translated():
-            db = sqlite3.connect(self.path, check_same_thread=False)
-            try:
-                db.execute("PRAGMA journal_mode = WAL")
-                # What is written here may be deleted at its source: it must outlive a power cut.
-                db.execute("PRAGMA synchronous = FULL")
-                db.execute(_TABLE)
-            except sqlite3.Error:
-                db.close()
-                raise
-        self._db = db
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._transact, work)
-
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._translated(), self._db:
-            return work(self._db)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreDownError(f"{self.path}: {error}", "check its folder and disk") from error
+def _down(what: str) -> StoreDownError:
+    return StoreDownError(what, "check its folder and disk")
 
 
 def _row(point: Point) -> tuple[str, int, str, str]:

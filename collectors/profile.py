@@ -7,6 +7,7 @@ counted from 0: a manual's 40001 or 30001 is address 0.
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -17,6 +18,8 @@ from collectors import toml_file
 from collectors.errors import FixTheFileError
 from collectors.record import Result
 from collectors.register import Address, Name, Order, Positive, Register, Strict, Table, Text, Type
+
+_FOLDER = resources.files("collectors") / "profiles"
 
 
 class Family(StrEnum):
@@ -239,26 +242,25 @@ def load(path: Path) -> Profile:
 
 def shipped() -> dict[str, Profile]:
     """Return all profiles of the package by name, the file's name without `.toml`."""
-    folder = resources.files("collectors") / "profiles"
-    files = sorted(
-        (each for each in folder.iterdir() if each.name.endswith(".toml")),
-        key=lambda each: each.name,
-    )
-    return {
-        each.name.removesuffix(".toml"): toml_file.parse(
-            each.read_text(encoding="utf-8"), Profile, name=each.name
-        )
-        for each in files
-    }
+    return {name: _packaged(name) for name in _packaged_names()}
 
 
 def find(name: str, *, folder: Path | None = None) -> Profile:
     """Return the profile `name`: from the site's own `folder` first, then from the package."""
     if folder is not None and (folder / f"{name}.toml").is_file():
         return load(folder / f"{name}.toml")
-    profiles = shipped()
-    if name not in profiles:
-        raise FixTheFileError(
-            f"there is no profile `{name}`", f"choose one of: {', '.join(profiles)}"
-        )
-    return profiles[name]
+    names = _packaged_names()
+    if name not in names:
+        raise FixTheFileError(f"there is no profile `{name}`", f"choose one of: {', '.join(names)}")
+    return _packaged(name)
+
+
+def _packaged_names() -> list[str]:
+    files = (each.name for each in _FOLDER.iterdir())
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+
+
+@cache  # many stations share a model, and the schema wants them all
+def _packaged(name: str) -> Profile:
+    text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    return toml_file.parse(text, Profile, name=f"{name}.toml")

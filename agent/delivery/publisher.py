@@ -18,34 +18,33 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.delivery.connection import NOBODY_LISTENS, Connection, Trouble, explain, refusal
 from agent.delivery.session import PublisherStatus, Session, Source
 from agent.delivery.suspects import Suspects
+from agent.wire.backoff import Backoff
 from agent.wire.broker import Broker
 from agent.wire.message import commit_topic, data_topic, status_topic
 from collectors.errors import LiniError
 
 _log = logging.getLogger(__name__)
 
-_SHORTEST_S, _LONGEST_S = 0.5, 30.0  # between two tries to connect
+_LONGEST_S = 30.0  # between two tries to connect
 _STABLE_S = 30.0
 _FAREWELL_S = 1.0
 _SAID_ONCE_S = 600.0
 
 
-class Backoff:
-    """Pauses between tries: full jitter up to 0.5 s, doubling to 30 s, so that no fleet stampedes."""
+class Pauses:
+    """Pauses between tries to connect, by what was wrong and how long the connection lasted."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
-        self._longest = _SHORTEST_S
+        self._backoff = Backoff(high_s=_LONGEST_S, uniform=chance.uniform)
 
     def pause(self, lasted_s: float, *, slow: bool) -> float:
         """Return how long to wait after a connection (or a try) that lasted `lasted_s`; in s."""
         if lasted_s >= _STABLE_S:
-            self._longest = _SHORTEST_S
+            self._backoff.reset()
         if slow:
             return self._chance.uniform(_LONGEST_S / 2, _LONGEST_S)
-        pause = self._chance.uniform(0, self._longest)
-        self._longest = min(2 * self._longest, _LONGEST_S)
-        return pause
+        return self._backoff.next_s()
 
 
 class Publisher:
@@ -80,7 +79,7 @@ class Publisher:
         self._window = window
         self._stall_s = stall_s
         self._clock = clock
-        self._backoff = Backoff(chance or random.SystemRandom())
+        self._pauses = Pauses(chance or random.SystemRandom())
         self._identifier = f"lini-{agent}-{uplink}"
         self._suspects = Suspects()
         self._told: dict[str, float] = {}  # what is in the log, since when
@@ -100,7 +99,7 @@ class Publisher:
             _heed_cancellation()
             self._change(connected=False)
             self._tell(trouble.text)
-            await asyncio.sleep(self._backoff.pause(time_s() - started, slow=trouble.slow))
+            await asyncio.sleep(self._pauses.pause(time_s() - started, slow=trouble.slow))
 
     async def _connect_and_serve(self) -> None:
         """Serve one connection until it breaks."""

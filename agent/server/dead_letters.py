@@ -1,18 +1,13 @@
 """What could not enter the database, kept on disk for a person to look at."""
 
-import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
 
+from agent.sqlite_file import SqliteFile
 from collectors.errors import LiniError
-
-T = TypeVar("T")
 
 MAX_BYTES = 64 * 2**20
 _COLUMNS = ("id", "time_ns", "topic", "header", "reason", "content")
@@ -65,29 +60,15 @@ class DiskError(LiniError):
     """The file cannot be opened or written: settle nothing, and try again later."""
 
 
-class DeadLetters:
-    """A bounded SQLite file of refused lines. Use as `async with`.
+class DeadLetters(SqliteFile):
+    """A bounded file of refused lines.
 
     Beyond `max_bytes` of content the oldest letters make room; `pushed_out` counts them.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
-        self.path = path
+        super().__init__(path, tables=_TABLES, failure=_broken)
         self._max_bytes = max_bytes
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
-        self._db: sqlite3.Connection
-
-    async def __aenter__(self) -> Self:
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
-        except DiskError:
-            self._thread.shutdown()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
-        self._thread.shutdown()
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Return once the letters are safe on the disk; those already there are kept once.
@@ -123,17 +104,8 @@ class DeadLetters:
         )
 
     def _open(self) -> None:
-        with self._translated():
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            db = sqlite3.connect(self.path, check_same_thread=False)
-            try:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-                db.executescript(_TABLES)
-            except sqlite3.Error:
-                db.close()
-                raise
-        self._db = db
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        super()._open()
 
     def _add(self, db: sqlite3.Connection, letters: Sequence[DeadLetter]) -> None:
         db.executemany(
@@ -152,17 +124,6 @@ class DeadLetters:
     async def _number(self, query: str) -> int:
         return int((await self._run(lambda db: db.execute(query).fetchone()))[0])
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._transact, work)
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._translated(), self._db:
-            return work(self._db)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise DiskError(f"{self.path}: {error}", "check the disk") from error
+def _broken(what: str) -> DiskError:
+    return DiskError(what, "check the disk")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from agent.server.backoff import Backoff
 from agent.server.batch import Batch
 from agent.server.checks import Allow, RefusedMessageError, Window, check
 from agent.server.commits import Commits, Stream
@@ -26,6 +25,7 @@ from agent.server.connection import (
 )
 from agent.server.dead_letters import DeadLetter, DeadLetters, DiskError
 from agent.server.writer import HOLD_S, Writer
+from agent.wire.backoff import Backoff
 from agent.wire.broker import Broker
 from agent.wire.message import TOPIC_ROOT, Commit, commit_topic
 from agent.wire.schema import Schema

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from agent.server.backoff import Backoff
+from agent.wire.backoff import Backoff
 from agent.wire.store import (
     BadLinesError,
     BusyError,

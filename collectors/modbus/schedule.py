@@ -56,7 +56,6 @@ class _Health:
     failures: int = 0
     retry_at: float = 0.0
     identified_at: float = float("-inf")
-    was_told: bool = False
 
 
 @dataclass(order=True, slots=True)
@@ -187,12 +186,10 @@ class BusRunner:
             for sample in device.silent(group, _REASONS[type(error)]):
                 self._observer.sampled(sample)
         if health.failures == _TOLD_AFTER:
-            health.was_told = True
             log.warning("%s is lost: %s", device.station, error)
 
     def _found(self, device: Device, health: _Health) -> None:
-        if health.was_told:
+        if health.failures >= _TOLD_AFTER:
             log.info("%s is back after %d failures", device.station, health.failures)
         health.failures = 0
         health.retry_at = 0.0
-        health.was_told = False

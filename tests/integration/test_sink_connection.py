@@ -12,7 +12,6 @@ import pytest
 
 from agent.server import connection as connection_module
 from agent.server import sink as sink_module
-from agent.server.backoff import Backoff
 from agent.server.connection import (
     Arrival,
     BrokerRefusedError,
@@ -21,6 +20,7 @@ from agent.server.connection import (
 )
 from agent.server.dead_letters import DeadLetters
 from agent.server.sink import Sink
+from agent.wire.backoff import Backoff
 from agent.wire.broker import Broker
 from agent.wire.schema import Schema
 from collectors.errors import LiniError

@@ -2,12 +2,12 @@
 
 import random
 
-from agent.delivery.publisher import Backoff
+from agent.delivery.publisher import Pauses
 
 
 def _pauses(lasted_s: float, *, slow: bool = False, count: int = 400) -> list[float]:
-    backoff = Backoff(random.Random(1))
-    return [backoff.pause(lasted_s, slow=slow) for _ in range(count)]
+    pauses = Pauses(random.Random(1))
+    return [pauses.pause(lasted_s, slow=slow) for _ in range(count)]
 
 
 def test_pauses_grow_to_half_a_minute_and_are_spread() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.server.backoff import Backoff
 from agent.server.writer import HOLD_S, MAX_BUSY_S, MAX_LINES, Writer
+from agent.wire.backoff import Backoff
 from agent.wire.store import (
     BadLinesError,
     BusyError,

@@ -1,0 +1,71 @@
+"""A small SQLite database that outlives power cuts: one connection, in one thread.
+
+Never a second connection: SQLite before 3.51.3 may damage its write-ahead log with two.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self, TypeVar
+
+from collectors.errors import LiniError
+
+T = TypeVar("T")
+
+
+class SqliteFile:
+    """Base of what is kept in one file. Use as `async with`; opening makes the `tables`.
+
+    `failure` makes of what the disk says the error that opening and every transaction raise.
+    """
+
+    def __init__(self, path: Path, *, tables: str, failure: Callable[[str], LiniError]) -> None:
+        self.path = path
+        self._tables = tables
+        self._failure = failure
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
+        self._db: sqlite3.Connection
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+        except LiniError:
+            self._thread.shutdown()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._db.close)
+        self._thread.shutdown()
+
+    def _open(self) -> None:
+        with self._translated():
+            db = sqlite3.connect(self.path, check_same_thread=False)
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                # What is written here may be deleted at its source: it must outlive a power cut.
+                db.execute("PRAGMA synchronous = FULL")
+                db.executescript(self._tables)
+            except sqlite3.Error:
+                db.close()
+                raise
+        self._db = db
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `work` does to the database in one transaction."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._transact, work)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._translated(), self._db:
+            return work(self._db)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._failure(f"{self.path}: {error}") from error
