@@ -17,7 +17,18 @@ from pydantic import Field, model_validator
 from collectors import toml_file
 from collectors.errors import FixTheFileError
 from collectors.record import Result
-from collectors.register import Address, Name, Order, Positive, Register, Strict, Table, Text, Type
+from collectors.register import (
+    Address,
+    Name,
+    Order,
+    Positive,
+    Register,
+    Registers,
+    Strict,
+    Table,
+    Text,
+    Type,
+)
 
 _FOLDER = resources.files("collectors") / "profiles"
 
@@ -42,6 +53,9 @@ class Limits(Strict):
     max_bits: Annotated[int, Field(ge=1, le=2000)] = 2000
     max_gap: Annotated[int, Field(ge=0, le=124)] = 16  # unasked registers a joined read may cover
     timeout_s: Positive = 1.0
+    answer_s: Positive = 0.02  # its usual time to think before it answers, for the bus budget
+    max_in_flight: Annotated[int, Field(ge=1, le=16)] = 1  # requests at once on a TCP connection
+    max_connections: Annotated[int, Field(ge=1, le=8)] = 1  # TCP connections at once
 
 
 class Role(Strict):
@@ -51,9 +65,13 @@ class Role(Strict):
 
 
 class Identity(Role):
-    """A register that must hold `value`, or the device is not what the profile describes."""
+    """A register that must hold `value`, or the device is not what the profile describes.
+
+    Looked at on every connect, and again each `every` polls of the device.
+    """
 
     value: int
+    every: Annotated[int, Field(ge=1)] = 60
 
 
 class Heartbeat(Role):
@@ -101,7 +119,7 @@ class Channels(Strict):
     address: Address
     stride: Annotated[int, Field(ge=1)]
     group: Name
-    registers: tuple[Register, ...]
+    registers: Registers
 
 
 class RecordSource(Strict):
@@ -127,7 +145,7 @@ class RecordSource(Strict):
     code: Name = "code"
     serial: Name | None = "serial"
     tags: tuple[Name, ...] = ()
-    registers: tuple[Register, ...]
+    registers: Registers
 
     @property
     def roles(self) -> frozenset[str]:
@@ -167,7 +185,7 @@ class Profile(Strict):
     grade: Literal["bronze", "silver", "gold"]  # from a manual; against a simulator; on a machine
     modbus: Limits = Limits()
     groups: Annotated[Mapping[Name, Positive], Field(min_length=1)]  # poll group → period in s
-    registers: tuple[Register, ...]
+    registers: Registers
     identity: Identity | None = None
     heartbeat: Heartbeat | None = None
     state: StateMap | None = None
@@ -210,6 +228,11 @@ class Profile(Strict):
         for each in self.registers:
             if self.table_of(each).holds_bits and each.type is not Type.BOOL:
                 raise ValueError(f"`{each.name}` is in a table of bits: its type must be bool")
+            if each.scaled_by and each.scaled_by.register_name not in known:
+                raise ValueError(
+                    f"`{each.name}` is scaled by `{each.scaled_by.register_name}`, "
+                    "which does not exist"
+                )
             if each.address + each.words > 65536:
                 raise ValueError(f"`{each.name}` reaches beyond address 65535")
         return self

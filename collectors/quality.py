@@ -23,6 +23,8 @@ class Reason(StrEnum):
     SENTINEL = "sentinel"  # the device's own "not measured" number
     OUT_OF_RANGE = "out_of_range"  # outside what the sensor can show
     UNKNOWN_CODE = "unknown_code"  # an enum value that the profile does not name
+    UNSCALED = "unscaled"  # the register that decides its unit or decimal point is not known
+    TORN = "torn"  # it changed between two looks in a way that no value does
     ENCODING = "encoding"  # text that is not text, a float that is not a number
 
 

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Address = Annotated[int, Field(ge=0, le=65535)]
@@ -44,25 +44,39 @@ class Type(StrEnum):
     """What the bits of a register mean."""
 
     BOOL = "bool"
+    INT8 = "int8"  # the low byte of a register, or the high one
+    UINT8 = "uint8"
     INT16 = "int16"
     UINT16 = "uint16"
     INT32 = "int32"
     UINT32 = "uint32"
     INT64 = "int64"
     UINT64 = "uint64"
+    FLOAT16 = "float16"
     FLOAT32 = "float32"
     FLOAT64 = "float64"
+    BCD = "bcd"  # four decimal digits a register
     STRING = "string"
     ENUM = "enum"
     BITFIELD = "bitfield"
 
 
+_ONLY_FOR = {
+    "bit": {Type.BOOL},
+    "byte": {Type.INT8, Type.UINT8},
+    "alarm": {Type.BOOL},  # in a bitfield it belongs to a bit
+}
 _RESERVED = {"time", "name"}  # InfluxDB drops a field called so, without a word
+
+FLOATS = {Type.FLOAT16, Type.FLOAT32, Type.FLOAT64}
 
 WORDS = {
     Type.BOOL: 1,
+    Type.INT8: 1,
+    Type.UINT8: 1,
     Type.INT16: 1,
     Type.UINT16: 1,
+    Type.FLOAT16: 1,
     Type.INT32: 2,
     Type.UINT32: 2,
     Type.FLOAT32: 2,
@@ -73,9 +87,9 @@ WORDS = {
 
 
 class Order(StrEnum):
-    """Byte order of a value in registers, A the most significant byte (64-bit values likewise).
+    """Byte order of a value in registers, A the most significant byte.
 
-    BADC and DCBA swap the two bytes of a 16-bit value too. In strings the words never swap, so
+    64-bit values likewise: ABCDEFGH, GHEFCDAB, BADCFEHG, HGFEDCBA. BADC and DCBA swap the two bytes of a 16-bit value too. In strings the words never swap, so
     BADC and DCBA mean the same there: the bytes of each word are swapped.
     """
 
@@ -105,9 +119,63 @@ class Alarm(Strict):
 class Bit(Strict):
     """One named bit of a bitfield. A bit with an `alarm` is an alarm, any other a status."""
 
-    bit: Annotated[int, Field(ge=0, le=31)]
+    bit: Annotated[int, Field(ge=0, le=63)]
     name: Name
     alarm: Alarm | None = None
+
+
+class Scaling(Strict):
+    """How a raw number becomes a value in the register's unit: `raw * scale + offset`."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class ScaledBy(Strict):
+    """Another register of the map decides the scale: a decimal point, or a bit for the unit.
+
+    `values` has the scaling for each of its numbers (0 and 1 with a `bit`). All of them lead to
+    the one unit of the register, since a column of the database has one unit.
+    """
+
+    register_name: Annotated[Name, Field(alias="register")]
+    bit: Annotated[int, Field(ge=0, le=63)] | None = None
+    values: Annotated[Mapping[str, Scaling], Field(min_length=1)]
+
+
+class Compression(Strict):
+    """Which values need not be stored, because those that are tell of them well enough.
+
+    One of: `deadband` (in the register's unit) or `deadband_percent` (of the last stored value)
+    stores a value when it has moved by more than that; `swinging_door` (in the unit) stores the
+    corners of a curve that stays within that of every value. At least one value is stored in each
+    `max_interval_s`, and every fault is.
+    """
+
+    deadband: Positive | None = None
+    deadband_percent: Positive | None = None
+    swinging_door: Positive | None = None
+    max_interval_s: Positive = 60.0
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (
+            sum(x is not None for x in (self.deadband, self.deadband_percent, self.swinging_door))
+            != 1
+        ):
+            raise ValueError("choose one of `deadband`, `deadband_percent` and `swinging_door`")
+        return self
+
+
+class Rollover(Strict):
+    """A machine's counter that begins anew: after `wrap` counts, or when it is reset.
+
+    A step back is a wrap if it means at most `max_step` counts since the last look, else a reset.
+    The monotone total is stored beside the counter, as `<name>_total`.
+    """
+
+    wrap: Annotated[int, Field(ge=2, le=2**64)]
+    max_step: Annotated[int, Field(ge=1)] | None = None  # None: a sixteenth of `wrap`
 
 
 class Register(Strict):
@@ -123,12 +191,18 @@ class Register(Strict):
     table: Table | None = None  # None: the profile's own
     order: Order | None = None  # None: the profile's own
     group: Name | None = None  # poll group; None: the first one
-    length: Annotated[int, Field(ge=1, le=120)] | None = None  # words of a string, enum, bitfield
+    length: Annotated[int, Field(ge=1, le=120)] | None = None  # words: string, bcd, enum, bitfield
+    count: Annotated[int, Field(ge=2, le=1000)] | None = None  # of an array: <name>_1, <name>_2 …
+    byte: Literal["low", "high"] | None = None  # of an 8-bit value; None: low
     bit: Annotated[int, Field(ge=0, le=15)] | None = None  # of a bool inside a register
     scale: float = 1.0
     offset: float = 0.0
     unit: str = ""
     decimals: Annotated[int, Field(ge=0, le=9)] | None = None  # None: as the scale has
+    scaled_by: ScaledBy | None = None  # in place of `scale` and `offset`
+    confirm: bool = False  # read twice, for devices that change a long value between its words
+    compress: Compression | None = None
+    rollover: Rollover | None = None  # of a counter
     valid: tuple[float, float] | None = None  # what the sensor can show, in `unit`
     spec: tuple[float, float] | None = None  # the product's lower and upper limit, in `unit`
     sentinels: tuple[float, ...] = ()  # raw numbers that mean "not measured"
@@ -148,21 +222,24 @@ class Register(Strict):
         """Decimals to round to; None where there is nothing to round."""
         if self.decimals is not None:
             return self.decimals
-        if self.type in {Type.FLOAT32, Type.FLOAT64}:
+        if self.type in FLOATS:
             return None
-        return max(0, math.ceil(-math.log10(abs(self.scale)))) if self.scale % 1 else 0
+        if self.scaled_by is not None:
+            return max(_decimals(each.scale) for each in self.scaled_by.values.values())
+        return _decimals(self.scale)
 
     @property
     def is_number(self) -> bool:
         """Whether the value is a number that scale, range and rounding apply to."""
-        return self.type in WORDS and self.type is not Type.BOOL
+        return (self.type in WORDS or self.type is Type.BCD) and self.type is not Type.BOOL
 
     @property
     def is_whole(self) -> bool:
         """Whether the value is an int: a plain counter or code, not a scaled measurement."""
         return (
             self.is_number
-            and self.type not in {Type.FLOAT32, Type.FLOAT64}
+            and self.type not in FLOATS
+            and self.scaled_by is None
             and float(self.scale).is_integer()
             and float(self.offset).is_integer()
             and not self.unit
@@ -182,29 +259,67 @@ class Register(Strict):
             yield f"a bit is outside the {16 * self.words} bits of the value"
         if self.name in _RESERVED:
             yield f"`{self.name}` is a name that the database keeps for itself: call it otherwise"
-        if self.scale == 0:
-            yield "`scale` 0 makes every value 0"
+        yield from self._faults_of_number()
         if any(limits and limits[0] >= limits[1] for limits in (self.valid, self.spec)):
             yield "limits are [low, high], low first"
         if self.show is not None and self.label is None:
             yield "a value that is shown needs a `label` in both languages"
 
+    def _faults_of_number(self) -> Iterator[str]:
+        scalings = self.scaled_by.values.values() if self.scaled_by else ()
+        if self.scale == 0 or any(each.scale == 0 for each in scalings):
+            yield "`scale` 0 makes every value 0"
+        if self.scaled_by is not None and (self.scale, self.offset) != (1, 0):
+            yield "`scaled_by` stands in place of `scale` and `offset`"
+        if not self.is_number and (self.scaled_by or self.compress):
+            yield "`scaled_by` and `compress` are for numbers"
+        if self.rollover is not None and not self.is_whole:
+            yield "`rollover` is for counters: whole numbers without scale or unit"
+
     def _faults_of_type(self) -> Iterator[str]:
+        coded = {Type.ENUM, Type.BITFIELD, Type.BCD}
         if self.type is Type.STRING and self.length is None:
             yield "a string needs `length`, its number of registers"
+        if self.type in coded and self.words not in {1, 2, 4}:
+            yield "an enum, bitfield or bcd is 1, 2 or 4 registers long"
+        if self.length is not None and self.type in WORDS:
+            yield f"`length` is given by the type {self.type}"
+        if self.table is not None and self.table.holds_bits and self.type is not Type.BOOL:
+            yield f"the table {self.table} holds single bits: the type must be bool"
         if self.type is Type.ENUM and not self.values:
             yield "an enum needs `values`, as { 0 = 'off', 1 = 'idle' }"
         if not all(re.fullmatch(r"\d+", key) for key in self.values):
             yield "the keys of `values` are the register's numbers, as 0 or 17"
         if self.type is Type.BITFIELD and not self.bits:
             yield "a bitfield needs `bits`"
-        if self.type in {Type.ENUM, Type.BITFIELD} and self.words > 2:
-            yield "an enum or bitfield is 1 or 2 registers long"
-        if self.length is not None and self.type in WORDS:
-            yield f"`length` is given by the type {self.type}"
-        if self.table is not None and self.table.holds_bits and self.type is not Type.BOOL:
-            yield f"the table {self.table} holds single bits: the type must be bool"
-        if self.bit is not None and self.type is not Type.BOOL:
-            yield "`bit` is for the type bool"
-        if self.alarm is not None and self.type is not Type.BOOL:
-            yield "`alarm` is for the type bool; in a bitfield it belongs to a bit"
+        for key, types in _ONLY_FOR.items():
+            if getattr(self, key) is not None and self.type not in types:
+                yield f"`{key}` is for the type {' or '.join(sorted(types))}"
+
+
+def _decimals(scale: float) -> int:
+    return max(0, math.ceil(-math.log10(abs(scale)))) if scale % 1 else 0
+
+
+def _elements(registers: tuple[Register, ...]) -> tuple[Register, ...]:
+    """Write out arrays: `<name>_1` at the address, `<name>_2` behind it, and so on."""
+    return tuple(each for register in registers for each in _element(register))
+
+
+def _element(register: Register) -> Iterator[Register]:
+    if register.count is None:
+        yield register
+        return
+    for number in range(1, register.count + 1):
+        label = register.label
+        yield register.model_copy(
+            update={
+                "name": f"{register.name}_{number}",
+                "address": register.address + (number - 1) * register.words,
+                "label": label and Text(id=f"{label.id} {number}", en=f"{label.en} {number}"),
+                "count": None,
+            }
+        )
+
+
+Registers = Annotated[tuple[Register, ...], AfterValidator(_elements)]

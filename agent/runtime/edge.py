@@ -23,7 +23,8 @@ from agent.runtime.health import VERSION, Health
 from agent.runtime.line import Line
 from agent.wire.schema import Schema
 from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place, RecordReader
+from collectors.modbus.device import Device, Place
+from collectors.modbus.reader import RecordReader
 from collectors.modbus.schedule import BusRunner
 from collectors.profile import Profile
 from collectors.sample import StationId

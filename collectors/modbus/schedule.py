@@ -20,7 +20,8 @@ from collectors.errors import (
     RefusedError,
     WrongDeviceError,
 )
-from collectors.modbus.device import Device, RecordReader
+from collectors.modbus.device import Device
+from collectors.modbus.reader import RecordReader
 from collectors.quality import Reason
 from collectors.records import Batch
 from collectors.sample import Sample
