@@ -228,6 +228,10 @@ class Profile(Strict):
         """Return the table a register stands in."""
         return register.table or self.modbus.table
 
+    def in_order(self, order: Order) -> Self:
+        """Return the profile of a machine that is set to another byte order."""
+        return self.model_copy(update={"modbus": self.modbus.model_copy(update={"order": order})})
+
     def order_of(self, register: Register) -> Order:
         """Return the byte order of a register."""
         return register.order or self.modbus.order

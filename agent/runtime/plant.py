@@ -73,7 +73,7 @@ def _place(file: LiniFile, station: StationTable, profile: Profile) -> Place:
     return Place(
         station=station_id(file, station.name),
         device_id=station.device_id,
-        profile=profile,
+        profile=profile.in_order(station.order) if station.order else profile,
         timeout_s=station.timeout_s or profile.modbus.timeout_s,
     )
 

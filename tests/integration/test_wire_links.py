@@ -3,7 +3,6 @@
 import asyncio
 import os
 import ssl
-import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from collectors.errors import BusDownError
 from collectors.modbus.bus import Bus
 from collectors.modbus.frame import AsciiFramer
 from collectors.modbus.link import AsciiLink, RtuLink, RtuOverTcpLink, TlsLink
+from tests.services.adapter import Adapter
 from tests.services.certificates import Authority, KeyPair
 from tests.services.libmodbus import pty_pair
 from tests.services.rogue import (
@@ -27,31 +27,6 @@ from tests.services.rogue import (
     tcp_frame,
     words,
 )
-
-
-class Adapter:
-    """A serial adapter with device 1 behind it, found under `path` while it is plugged in."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._ends: tuple[int, int] = (0, 0)
-
-    def plug(self) -> None:
-        self._ends = os.openpty()
-        tty.setraw(self._ends[1])
-        self.path.symlink_to(os.ttyname(self._ends[1]))
-        asyncio.get_running_loop().add_reader(self._ends[0], self._answer)
-
-    def pull(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._ends[0])
-        for end in self._ends:
-            os.close(end)
-        self.path.unlink()
-
-    def _answer(self) -> None:
-        request = rtu_request(os.read(self._ends[0], 64))
-        if request.address < 100:  # what is above is not answered
-            os.write(self._ends[0], rtu_frame(1, own_addresses(request)))
 
 
 async def test_a_pulled_adapter_is_told_at_once_and_found_again_within_5_s(tmp_path: Path) -> None:
