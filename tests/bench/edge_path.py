@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 
-from collectors.modbus.link import TcpLink
-
 from agent.delivery.outbox import Outbox, UplinkSpec
 from agent.delivery.spool import Spool
 from agent.model.station import StationModel
@@ -18,6 +16,7 @@ from agent.runtime.line import Line
 from agent.wire.schema import Schema
 from collectors.modbus.bus import Bus
 from collectors.modbus.device import Device, Place
+from collectors.modbus.link import TcpLink
 from collectors.modbus.schedule import BusRunner, Observer
 from collectors.profile import Profile
 from collectors.records import Batch

@@ -4,11 +4,10 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-from collectors.modbus.link import TcpLink
-
 from collectors.errors import BusDownError
 from collectors.modbus.bus import Bus
 from collectors.modbus.frame import Request
+from collectors.modbus.link import TcpLink
 from collectors.register import Table
 from tests.bench.device import DEAF_AFTER, SILENT_ID, serving
 from tests.bench.edge_path import Counting, bench_profile, runner_of

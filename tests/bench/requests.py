@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
-from collectors.modbus.link import TcpLink
 from pymodbus.client import AsyncModbusTcpClient
 
 from collectors.modbus.bus import Bus
 from collectors.modbus.frame import Request
+from collectors.modbus.link import TcpLink
 from collectors.register import Table
 from tests.bench.device import serving
 from tests.bench.figures import Figure, show
