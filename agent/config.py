@@ -11,18 +11,24 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from agent.genealogy.links import Links, PositionMap, Scan
 from agent.wire.broker import Broker, MqttVersion
 from collectors import profile as profiles
 from collectors import toml_file
 from collectors.errors import FixTheFileError
 from collectors.modbus.bus import RtuLink, TcpLink
 from collectors.profile import Profile
-from collectors.register import Order, Positive, Strict, Text
+from collectors.register import Name, Order, Positive, Strict, Text
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Position = Annotated[  # of a part in another: a number or a name
+    str,
+    BeforeValidator(lambda each: str(each) if isinstance(each, int) else each),
+    Field(max_length=64),
+]
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -145,6 +151,47 @@ class PageTable(Strict):
     names: tuple[str, ...] = ()  # further host names the page may be opened by
 
 
+class MapTable(Strict):
+    """Which cells of a module each weld of a station joins.
+
+    `cells` has a list of cell positions for each weld position. `position` names the register of
+    the record that holds the weld's position, from 1; without it the welds of a module are counted.
+    """
+
+    station: Slug
+    position: Name | None = None
+    cells: Annotated[tuple[tuple[Position, ...], ...], Field(min_length=1, max_length=2000)]
+
+
+class ScanTable(Strict):
+    """A station that scans parts into parts: registers of its record that say where each goes."""
+
+    station: Slug
+    parent: Name
+    position: Name
+
+
+class GenealogyTable(Strict):
+    """What is in what. `parts` says what the serials of a station's records are."""
+
+    map: tuple[MapTable, ...] = ()
+    scan: tuple[ScanTable, ...] = ()
+    parts: Mapping[Slug, Literal["cell", "module", "pack"]] = {}
+
+    def links(self) -> Links:
+        """Return the same without tables."""
+        return Links(
+            maps={
+                each.station: PositionMap(register=each.position, cells=each.cells)
+                for each in self.map
+            },
+            scans={
+                each.station: Scan(parent=each.parent, position=each.position) for each in self.scan
+            },
+            parts=self.parts,
+        )
+
+
 class LiniFile(Strict):
     """`lini.toml`: everything the edge agent needs to know."""
 
@@ -153,6 +200,7 @@ class LiniFile(Strict):
     station: Annotated[tuple[StationTable, ...], Field(min_length=1)]
     uplink: Annotated[tuple[UplinkTable, ...], Field(min_length=1)]
     page: PageTable = PageTable()
+    genealogy: GenealogyTable = GenealogyTable()
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -170,7 +218,19 @@ class LiniFile(Strict):
         places = [(station.bus, station.device_id) for station in self.station]
         if len(set(places)) < len(places):
             raise ValueError("two stations have the same bus and device_id")
+        self._check_genealogy()
         return self
+
+    def _check_genealogy(self) -> None:
+        known = {station.name for station in self.station}
+        for key, tables in (("map", self.genealogy.map), ("scan", self.genealogy.scan)):
+            names = [each.station for each in tables]
+            if unknown := sorted({*names} - known):
+                raise ValueError(f"[[genealogy.{key}]]: there is no station {', '.join(unknown)}")
+            if len({*names}) < len(names):
+                raise ValueError(f"[[genealogy.{key}]]: a station stands twice")
+        if unknown := sorted(self.genealogy.parts.keys() - known):
+            raise ValueError(f"[genealogy] parts: there is no station {', '.join(unknown)}")
 
 
 class SinkTable(Strict):
@@ -225,6 +285,30 @@ def station_profiles(file: LiniFile, folder: Path) -> Mapping[str, Profile]:
     if faults:
         raise FixTheFileError("\n".join(faults))
     return found
+
+
+def check_links(file: LiniFile, found: Mapping[str, Profile]) -> None:
+    """Raise FixTheFileError for each register of `[genealogy]` that no record has.
+
+    `found`: the profile of each station, by the station's name.
+    """
+    wanted = [
+        *((f"map.{each.station}", each.station, each.position) for each in file.genealogy.map),
+        *((f"scan.{each.station}", each.station, each.parent) for each in file.genealogy.scan),
+        *((f"scan.{each.station}", each.station, each.position) for each in file.genealogy.scan),
+    ]
+    faults: list[str] = []
+    for where, station, register in wanted:
+        records = found[station].records
+        names = [each.name for each in records.measured] if records else []
+        if records is None:
+            faults.append(f"genealogy.{where}: the station makes no records")
+        elif register is not None and register not in names:
+            faults.append(
+                f"genealogy.{where}: its records have no `{register}`; there is: {', '.join(names)}"
+            )
+    if faults:
+        raise FixTheFileError("\n".join(faults))
 
 
 def site_profiles(folder: Path | None) -> list[Profile]:

@@ -6,27 +6,36 @@ This is the one place where configuration objects become plain arguments.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.config import LiniFile, fingerprint, site_profiles, station_profiles
+from agent.config import LiniFile, check_links, fingerprint, site_profiles, station_profiles
+from agent.control import server as control
+from agent.control.desk import Desk
+from agent.control.requests import Enter, Trace
+from agent.control.server import listening
 from agent.delivery.outbox import Outbox, UplinkSpec
 from agent.delivery.publisher import Publisher
 from agent.delivery.spool import Spool
+from agent.genealogy.errors import EntryError
+from agent.genealogy.store import Genealogy
 from agent.model.board import Board, Site
 from agent.model.station import StationModel
 from agent.page.app import create_app
 from agent.page.server import serve
 from agent.runtime.health import VERSION, Health
+from agent.runtime.keeper import RECEIVER, Keeper
 from agent.runtime.line import Line
 from agent.wire.schema import Schema
 from collectors.modbus.bus import Bus
 from collectors.modbus.device import Device, Place
 from collectors.modbus.reader import RecordReader
 from collectors.modbus.schedule import BusRunner
+from collectors.process import ProcessWatch
 from collectors.profile import Profile
+from collectors.record import Event
 from collectors.sample import StationId
 
 log = logging.getLogger(__name__)
@@ -51,14 +60,35 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     was read on the disk. With `search_port`, a taken port of the page leads to the next free one.
     """
     folder, clock = path.parent, time.time_ns
-    models = _models(file, station_profiles(file, folder), now_ns=clock())
+    found = station_profiles(file, folder)
+    check_links(file, found)
+    models = _models(file, found, now_ns=clock())
     own = folder / file.agent.profiles if file.agent.profiles else None
     schema = Schema.of(site_profiles(own))
     async with AsyncExitStack() as stack:
-        spool = await stack.enter_async_context(Spool(folder / file.agent.data / "spool.db"))
+        data = folder / file.agent.data
+        spool = await stack.enter_async_context(Spool(data / "spool.db"))
+        links = file.genealogy.links()
+        genealogy = await stack.enter_async_context(
+            Genealogy(data / "genealogy.db", links, clock=clock)
+        )
+        watches: dict[StationId, ProcessWatch] = {}
+        stations = [model.station for model in models]
+        keeper = Keeper(
+            spool,
+            genealogy,
+            stations,
+            lambda: {station: watch.known for station, watch in watches.items()},
+        )
+        await keeper.try_to_catch_up()  # an event on its way there tells what a register held last
+        for model in models:
+            if model.profile.events:
+                known = await genealogy.known(model.station)
+                watches[model.station] = ProcessWatch(model.profile, model.station, known)
+        uplinks = [UplinkSpec(name=uplink.name, pack=uplink.compress) for uplink in file.uplink]
         outbox = Outbox(
             spool,
-            [UplinkSpec(name=uplink.name, pack=uplink.compress) for uplink in file.uplink],
+            [*uplinks, RECEIVER],
             schema,
             agent=file.agent.name,
             config_hash=fingerprint(path),
@@ -75,7 +105,9 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             )
             for uplink in file.uplink
         }
-        line = Line({model.station: model for model in models}, outbox, clock=clock)
+        line = Line(
+            {model.station: model for model in models}, outbox, clock=clock, watches=watches
+        )
         board = Board(_site(file), models, clock=clock)
         health = Health(
             line,
@@ -87,21 +119,30 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             clock=clock,
         )
         runners = await _runners(stack, file, models, spool, line)
+        desk = Desk(genealogy, catch_up=keeper.catch_up, enter=_entering(file, line, clock))
         page_url = ""
         if file.page.enabled:
-            app = create_app(board, clock=clock, names=file.page.names)
+            app = create_app(
+                board,
+                clock=clock,
+                names=file.page.names,
+                trace=lambda serial: desk.answer(Trace(serial=serial)),
+            )
             page = serve(app, host=file.page.host, port=file.page.port, search=search_port)
             page_url = await stack.enter_async_context(page)
         work: dict[str, Coroutine[None, None, None]] = {
             "outbox": outbox.run(),
             "line": line.run(),
+            "genealogy": keeper.run(),
             "health": health.run(max_bytes=file.agent.max_spool_mb * 1_000_000),
             **{f"bus {name}": runner.run() for name, runner in runners.items()},
             **{f"uplink {name}": publisher.run() for name, publisher in publishers.items()},
         }
+        stack.push_async_callback(keeper.try_to_catch_up)
         stack.push_async_callback(line.drain)
         stack.push_async_callback(outbox.close)  # before the drain: the stack unwinds backwards
         await stack.enter_async_context(_tasks(work))
+        await stack.enter_async_context(listening(data / control.NAME, desk.answer))
         log.info("%s %s watches %d stations", file.agent.name, VERSION, len(models))
         yield Edge(
             models=models,
@@ -132,6 +173,28 @@ def _models(file: LiniFile, profiles: Mapping[str, Profile], *, now_ns: int) -> 
         )
         for station in file.station
     ]
+
+
+def _entering(
+    file: LiniFile, line: Line, clock: Callable[[], int]
+) -> Callable[[Enter], Awaitable[None]]:
+    """Return what stores an event that people entered."""
+    known = {station.name for station in file.station}
+
+    async def enter(request: Enter) -> None:
+        if request.station not in known:
+            raise EntryError(
+                f"there is no station `{request.station}`",
+                f"there is: {', '.join(sorted(known))}",
+            )
+        facts = {"after": request.value, "note": request.note, "by": request.by}
+        values = {name: text for name, text in facts.items() if text}
+        station = _place(file, request.station)
+        await line.entered(
+            Event(station=station, kind=request.kind, time_ns=clock(), values=values)
+        )
+
+    return enter
 
 
 async def _runners(

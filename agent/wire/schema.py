@@ -64,6 +64,12 @@ _FIXED: Mapping[str, Mapping[str, FieldType]] = {
         "epoch": "int",
         "reason": "str",
         "detail": "str",
+        "register": "str",
+        "before": "str",
+        "after": "str",
+        "since_ms": "int",  # when a register was last seen as it was before
+        "note": "str",
+        "by": "str",
     },
     "agent": {
         "version": "str",
