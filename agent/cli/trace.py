@@ -127,13 +127,13 @@ def orphans(*, json: Json = False, config: Config = _DEFAULT) -> None:
     from agent.cli.desk import asked
     from agent.cli.trace_text import Words
     from agent.control.requests import ListOrphans
-    from agent.genealogy.life import Orphans
+    from agent.genealogy.life import Queue
 
-    file, runs = asked(config, ListOrphans(), list[Orphans])
+    file, queue = asked(config, ListOrphans(), Queue)
     if json:
-        print(to_json(runs, indent=1).decode())
-    elif runs:
-        Console(soft_wrap=True).print(Words(file.agent.timezone).orphans(runs))
+        print(to_json(queue.runs, indent=1).decode())
+    elif queue.runs:
+        Console(soft_wrap=True).print(Words(file.agent.timezone).orphans(queue.runs))
     else:
         print("every record has its serial")
 

@@ -14,7 +14,7 @@ from agent.control.requests import (
     TraceLot,
 )
 from agent.genealogy.entries import Placements
-from agent.genealogy.life import Answer, Orphans
+from agent.genealogy.life import Answer, Queue
 from agent.genealogy.store import Genealogy
 from collectors.errors import LiniError
 
@@ -55,7 +55,7 @@ class Desk:
         self._catch_up = catch_up
         self._enter = enter
 
-    async def answer(self, request: Request) -> Answer | tuple[Orphans, ...] | Placements | Done:
+    async def answer(self, request: Request) -> Answer | Queue | Placements | Done:
         """Return the answer to a request. Raises LiniError when there is none."""
         if isinstance(request, Enter):
             await self._enter(request)
@@ -83,7 +83,7 @@ class Desk:
 
     async def _read(
         self, request: Trace | TraceLot | TraceInterval | ListOrphans
-    ) -> Answer | tuple[Orphans, ...]:
+    ) -> Answer | Queue:
         match request:
             case Trace():
                 return await self._genealogy.trace(request.serial)
@@ -93,4 +93,4 @@ class Desk:
                 span = (request.from_ns, request.to_ns)
                 return await self._genealogy.trace_interval(request.station, *span)
             case ListOrphans():
-                return await self._genealogy.orphans()
+                return Queue(runs=await self._genealogy.orphans())

@@ -57,10 +57,14 @@ class _Counter:
         self._answer = answer
         self._request_s = request_s
         self._serving: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - asyncio calls this in a task of its own
+        if self._is_closed:  # it came in the moment the agent left
+            writer.transport.abort()
+            return
         self._serving.add(task)
         try:
             writer.write(await self._line(reader) + b"\n")
@@ -75,6 +79,7 @@ class _Counter:
                 await writer.wait_closed()
 
     async def close(self) -> None:
+        self._is_closed = True
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

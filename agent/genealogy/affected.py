@@ -10,16 +10,14 @@ from agent.genealogy.trace import Reader
 
 _MOST_PARTS = 20_000
 
-# Rows of `in_force` begin where an event begins to hold; it ends where the next one begins.
+# A row of `in_force` says where an event begins to hold: it does until the next one does.
 SPANS = """
-SELECT f.source, f.epoch, f.seq, n.epoch, n.seq
-FROM event e
-JOIN in_force f ON f.event = e.id
-LEFT JOIN in_force n ON n.source = f.source AND n.subject = f.subject AND (n.epoch, n.seq) = (
-    SELECT epoch, seq FROM in_force m
-    WHERE m.source = f.source AND m.subject = f.subject AND (m.epoch, m.seq) > (f.epoch, f.seq)
-    ORDER BY m.epoch, m.seq LIMIT 1)
+SELECT f.source, f.subject, f.epoch, f.seq FROM event e JOIN in_force f ON f.event = e.id
 WHERE e.object = ? AND e.kind != 'lot_ended'
+"""
+NEXT = """
+SELECT epoch, seq FROM in_force WHERE source = ? AND subject = ? AND (epoch, seq) > (?, ?)
+ORDER BY epoch, seq LIMIT 1
 """
 _PART_NOW = """coalesce((
     SELECT part FROM resolution x
@@ -33,7 +31,7 @@ BY_TIME = f"""
 SELECT {_PART_NOW} AS whose, count(*), min(time_ns), max(time_ns) FROM record r
 WHERE source = ? AND time_ns >= ? AND time_ns < ? GROUP BY whose
 """  # noqa: S608 - constants only
-_END = 2**62
+_NEVER = (2**62, 0)
 
 Rows = Iterable[tuple[int | None, int, int, int]]  # part, records, first and last time
 
@@ -50,9 +48,10 @@ class Search:
 
     def lot_or_electrode(self, number: int) -> None:
         """Look through what was made while this lot, or electrode, was at its station."""
-        for source, epoch, seq, end_epoch, end_seq in self._db.execute(SPANS, [number]).fetchall():
-            end = (_END, 0) if end_epoch is None else (end_epoch, end_seq)
-            self._take(source, self._db.execute(BY_SEQUENCE, [source, epoch, seq, *end]))
+        for source, subject, epoch, seq in self._db.execute(SPANS, [number]).fetchall():
+            begin = (epoch, seq)
+            end = self._db.execute(NEXT, [source, subject, *begin]).fetchone() or _NEVER
+            self._take(source, self._db.execute(BY_SEQUENCE, [source, *begin, *end]))
 
     def interval(self, station: str, from_ns: int, to_ns: int) -> None:
         """Look through what `station` made from `from_ns` until before `to_ns`."""

@@ -8,7 +8,7 @@ from itertools import count as counting
 from itertools import repeat
 
 from agent.genealogy.errors import EntryError
-from agent.genealogy.facts import PART_OF, PARTS
+from agent.genealogy.facts import PART_OF
 from agent.genealogy.ids import sources_of
 from agent.genealogy.life import Orphans
 from agent.genealogy.trace import Reader
@@ -62,7 +62,7 @@ def place(
     faults: list[str] = []
     added = 0
     for entry in entries:
-        parent, child = _parts_of(writer, reader, entry)
+        parent, child = writer.ids.part(entry.parent), writer.ids.part(entry.child)
         fault, is_known = _judged(reader, entry, parent, child)
         if fault:
             faults.append(f"line {entry.line}: {fault}" if entry.line else fault)
@@ -74,20 +74,6 @@ def place(
     if faults:
         raise EntryError("\n  ".join(["nothing was entered:", *faults]))
     return Placements(added=added, known=len(entries) - added)
-
-
-def _parts_of(writer: Writer, reader: Reader, entry: PlacementEntry) -> tuple[int, int]:
-    """Return the ids of parent and child; one never seen is what goes into, or holds, the other."""
-    child_kind = _kind(reader, entry.child) or "cell"
-    above = PARTS[min(PARTS.index(child_kind) + 1, len(PARTS) - 1)]
-    parent_kind = _kind(reader, entry.parent) or above
-    if not _kind(reader, entry.child) and parent_kind == "pack":
-        child_kind = "module"
-    return writer.ids.thing(parent_kind, entry.parent), writer.ids.thing(child_kind, entry.child)
-
-
-def _kind(reader: Reader, serial: str) -> str:
-    return next((kind for _, kind in reader.objects(serial) if kind in PARTS), "")
 
 
 def _judged(reader: Reader, entry: PlacementEntry, parent: int, child: int) -> tuple[str, bool]:
@@ -146,7 +132,7 @@ def resolve(
             f"{station} has no record {first} to {last} in epoch {epoch}",
             "see `lini trace orphans`",
         )
-    part = writer.ids.thing(part_kind or PART_OF[its_kind], serial)
+    part = writer.ids.part(serial, part_kind or PART_OF[its_kind])
     places = counting(position) if position is not None else repeat(None)
     db.executemany(
         "INSERT INTO resolution (source, epoch, seq, part, position, time_ns, who, reason)"

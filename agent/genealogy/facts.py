@@ -10,7 +10,6 @@ from collectors.sample import StationId
 
 PART_OF = {"weld": "module", "cell": "cell", "formation_step": "cell"}  # kind of record → of part
 MEASUREMENTS = frozenset({*PART_OF, "event"})
-PARTS = ("cell", "module", "pack")  # each goes into the next
 _PLACE = {"site", "line", "station"}
 
 

@@ -2,10 +2,19 @@
 
 import sqlite3
 from collections.abc import Iterator
+from enum import IntEnum
 
 from collectors.sample import StationId
 
 _MOST_KEPT = 10_000
+
+
+class Space(IntEnum):
+    """Whose serials are told apart: a lot may be called as a part is, a cell as no module."""
+
+    PART = 0
+    LOT = 1
+    ELECTRODE = 2
 
 
 class Ids:
@@ -26,9 +35,22 @@ class Ids:
         """Return the id of what makes records of `kind` at `station`."""
         return self._id("source", station=self.station(station), kind=kind)
 
-    def thing(self, kind: str, serial: str) -> int:
-        """Return the id of a cell, module, pack, lot or electrode."""
-        return self._id("object", serial=serial, kind=kind)
+    def part(self, serial: str, kind: str = "") -> int:
+        """Return the id of a cell, module or pack; `kind` is what a record says it is."""
+        number = self._id("object", serial=serial, space=Space.PART)
+        if kind and ("kind", number) not in self._known:
+            write = "UPDATE object SET kind = ? WHERE id = ? AND kind = ''"
+            self._db.execute(write, (kind, number))
+            self._known["kind", number] = number
+        return number
+
+    def lot(self, name: str) -> int:
+        """Return the id of a lot."""
+        return self._id("object", serial=name, space=Space.LOT)
+
+    def electrode(self, name: str) -> int:
+        """Return the id of an electrode."""
+        return self._id("object", serial=name, space=Space.ELECTRODE)
 
     def outcome(self, result: str, code: str, tags: str) -> int:
         """Return the id of what a record came to."""

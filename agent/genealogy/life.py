@@ -129,3 +129,10 @@ class Orphans:
     results: Mapping[str, int]
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """The records whose part nobody knows yet."""
+
+    runs: tuple[Orphans, ...]

@@ -6,9 +6,9 @@ import string
 from collections.abc import Iterator
 
 _LETTERS = string.ascii_uppercase + string.digits + "-"
-_EXISTS = "SELECT serial FROM object WHERE serial = ?"
-_FROM = "SELECT serial FROM object WHERE serial >= ? ORDER BY serial LIMIT ?"
-_UNTIL = "SELECT serial FROM object WHERE serial < ? ORDER BY serial DESC LIMIT ?"
+EXISTS = "SELECT serial FROM object WHERE serial = ?"
+FROM = "SELECT serial FROM object WHERE serial >= ? ORDER BY serial LIMIT ?"
+UNTIL = "SELECT serial FROM object WHERE serial < ? ORDER BY serial DESC LIMIT ?"
 _NEIGHBOURS = 50
 _LONGEST = 64
 
@@ -19,9 +19,9 @@ def near(db: sqlite3.Connection, serial: str, most: int = 5) -> tuple[str, ...]:
     found = {
         row[0]
         for variant in {*_variants(serial.upper()), *_variants(serial)}
-        if (row := db.execute(_EXISTS, [variant]).fetchone())
+        if (row := db.execute(EXISTS, [variant]).fetchone())
     }
-    for query in (_FROM, _UNTIL):
+    for query in (FROM, UNTIL):
         found |= {row[0] for row in db.execute(query, [serial, _NEIGHBOURS])}
     return tuple(difflib.get_close_matches(serial, sorted(found), n=most, cutoff=0.6))
 

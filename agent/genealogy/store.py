@@ -13,6 +13,7 @@ from agent.genealogy.affected import Search
 from agent.genealogy.entries import PlacementEntry, Placements
 from agent.genealogy.errors import GenealogyDownError
 from agent.genealogy.facts import facts_of
+from agent.genealogy.ids import Space
 from agent.genealogy.life import Affected, Answer, Life, Orphans
 from agent.genealogy.links import Links
 from agent.genealogy.near import near
@@ -130,7 +131,7 @@ class Genealogy(SqliteFile):
 
     async def trace_lot(self, lot: str) -> Answer:
         """Return what a lot went into."""
-        return await self._run(lambda db: _trace(db, lot, only="lot"))
+        return await self._run(lambda db: _trace(db, lot, only_lots=True))
 
     async def trace_interval(self, station: str, from_ns: int, to_ns: int) -> Answer:
         """Return what `station` made from `from_ns` until before `to_ns` went into."""
@@ -180,16 +181,16 @@ class Genealogy(SqliteFile):
             super()._open()
 
 
-def _trace(db: sqlite3.Connection, serial: str, *, only: str | None = None) -> Answer:
+def _trace(db: sqlite3.Connection, serial: str, *, only_lots: bool = False) -> Answer:
     reader = Reader(db)
     lives: list[Life] = []
     affected: list[Affected] = []
-    for number, kind in reader.objects(serial):
-        if kind in {"lot", "electrode"}:
+    for number, space in reader.objects(serial):
+        if space is not Space.PART:
             search = Search(db)
             search.lot_or_electrode(number)
             affected.append(search.found(serial))
-        elif only is None:
+        elif not only_lots:
             lives.append(reader.life(number))
     found = Answer(lives=tuple(lives), affected=tuple(affected))
     return Answer(near=near(db, serial)) if found.is_empty else found

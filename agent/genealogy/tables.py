@@ -1,7 +1,7 @@
 """The tables of the genealogy, and how large they grow.
 
-Nothing but `known` is ever changed or deleted: a correction is a later row, and the queries let
-the latest count. A record takes about 100 bytes with its share of the indexes, so a year of ten
+Nothing but `known` is ever changed or deleted (and a part's kind written once): a correction is a
+later row, and the queries let the latest count. A record takes about 100 bytes with its share of the indexes, so a year of ten
 million records is about 1 GB; nothing is thinned out, since a part is traced as long as it lives.
 """
 
@@ -13,8 +13,9 @@ CREATE TABLE IF NOT EXISTS station (
 CREATE TABLE IF NOT EXISTS source (  -- of records: a station and the kind of its records
     id INTEGER PRIMARY KEY, station INTEGER NOT NULL, kind TEXT NOT NULL, UNIQUE (station, kind)
 );
-CREATE TABLE IF NOT EXISTS object (  -- cell, module, pack, lot, electrode
-    id INTEGER PRIMARY KEY, serial TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE (serial, kind)
+CREATE TABLE IF NOT EXISTS object (  -- space: what may share a name; kind: "" until a record tells
+    id INTEGER PRIMARY KEY, serial TEXT NOT NULL, space INTEGER NOT NULL, kind TEXT NOT NULL DEFAULT '',
+    UNIQUE (serial, space)
 );
 CREATE TABLE IF NOT EXISTS outcome (  -- few: result, code and tags that records have in common
     id INTEGER PRIMARY KEY, result TEXT NOT NULL, code TEXT NOT NULL, tags TEXT NOT NULL,

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from agent.genealogy.ids import Space
 from agent.genealogy.life import InForce, Life, Made, Part, Placed, Resolved
 from agent.genealogy.links import PositionMap
 from agent.genealogy.write import MAP_SET
@@ -23,10 +24,14 @@ _IS_CURRENT = """
 
 
 def _in_force(subject: str) -> str:
-    return f"""(
-        SELECT event FROM in_force f
-        WHERE f.source = r.source AND f.subject = '{subject}' AND (f.epoch, f.seq) <= (r.epoch, r.seq)
-        ORDER BY f.epoch DESC, f.seq DESC LIMIT 1)"""  # noqa: S608 - subjects are constants
+    """Return the event that holds for a record `r`: of its epoch, else of the last one before.
+
+    Not by `(epoch, seq) <= (r.epoch, r.seq)`: of that SQLite would use the index for the epoch only.
+    """
+    rows = f"SELECT event FROM in_force f WHERE f.source = r.source AND f.subject = '{subject}'"  # noqa: S608 - subjects are constants
+    return f"""coalesce(
+        ({rows} AND f.epoch = r.epoch AND f.seq <= r.seq ORDER BY f.seq DESC LIMIT 1),
+        ({rows} AND f.epoch < r.epoch ORDER BY f.epoch DESC, f.seq DESC LIMIT 1))"""
 
 
 CHILDREN = f"SELECT * FROM placement p WHERE p.parent = ? AND {_IS_CURRENT} ORDER BY p.id"  # noqa: S608 - constants only
@@ -72,17 +77,28 @@ class Reader:
         self._events: dict[int, InForce] = {}
         self._maps: dict[int, PositionMap] = {}
 
-    def objects(self, serial: str) -> list[tuple[int, str]]:
-        """Return id and kind of everything called `serial`."""
-        query = "SELECT id, kind FROM object WHERE serial = ? ORDER BY id"
-        return list(self._db.execute(query, [serial]))
+    def objects(self, serial: str) -> list[tuple[int, Space]]:
+        """Return id and space of everything called `serial`."""
+        query = "SELECT id, space FROM object WHERE serial = ? ORDER BY id"
+        return [(number, Space(space)) for number, space in self._db.execute(query, [serial])]
 
     def name(self, number: int) -> tuple[str, str]:
-        """Return kind and serial of an object."""
+        """Return kind and serial of a part. What has no record is judged by what is in it."""
         if number not in self._names:
             query = "SELECT kind, serial FROM object WHERE id = ?"
-            self._names[number] = self._db.execute(query, [number]).fetchone()
+            kind, serial = self._db.execute(query, [number]).fetchone()
+            self._names[number] = (kind or self._judged(number, _DEEPEST), serial)
         return self._names[number]
+
+    def _judged(self, number: int, depth: int) -> str:
+        query = "SELECT kind FROM object WHERE id = ?"
+        inside: set[str] = set()
+        for each in self.children(number) if depth else ():
+            (kind,) = self._db.execute(query, [each.child]).fetchone()
+            inside.add(kind or self._judged(each.child, depth - 1))
+        if inside & {"module", "pack"}:
+            return "pack"
+        return "module" if inside else "cell"
 
     def life(self, number: int) -> Life:
         """Return everything about one part."""

@@ -66,7 +66,7 @@ class Writer:
     def _keep_record(self, fact: RecordFact) -> None:
         source = self.ids.source(fact.station, fact.kind)
         key = (source, fact.epoch, fact.seq)
-        part = self.ids.thing(fact.part_kind, fact.serial) if fact.serial else None
+        part = self.ids.part(fact.serial, fact.part_kind) if fact.serial else None
         known = "SELECT 1 FROM record WHERE source = ? AND epoch = ? AND seq = ?"
         if self._db.execute(known, key).fetchone():
             return
@@ -80,7 +80,7 @@ class Writer:
                 self._told[source, subject] = event
         if part is not None and fact.parent:
             self.place(
-                self.ids.thing("pack" if fact.part_kind == "module" else "module", fact.parent),
+                self.ids.part(fact.parent),
                 fact.slot,
                 part,
                 time_ns=fact.time_ns,
@@ -127,9 +127,9 @@ class Writer:
         if subject == "lot" and kind == "lot_ended":
             name = str(facts.get("before", ""))
         if name and subject == "lot":
-            thing = self.ids.thing("lot", name)
+            thing = self.ids.lot(name)
         elif name and subject == "electrode":
-            thing = self.ids.thing("electrode", f"{fact.station.station}/{name}")
+            thing = self.ids.electrode(f"{fact.station.station}/{name}")
         text = json.dumps(facts, separators=(",", ":"))
         if not self._add_event(fact.station, kind, fact.time_ns, thing, text):
             return
