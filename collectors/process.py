@@ -111,7 +111,7 @@ def _happened(
     facts: dict[str, Value] = {"register": rule.name, "after": now.text}
     if before is None:
         if rule.when == "changes" and now.text:
-            yield f"{rule.kind.partition('_')[0]}_seen", facts
+            yield f"{rule.subject}_seen", facts
         return
     if not _fires(rule, before.text, now.text):
         return

@@ -122,6 +122,11 @@ class EventRule(Role):
     when: Literal["changes", "goes_back", "rises"]
     bit: Annotated[int, Field(ge=0, le=63)] | None = None
 
+    @property
+    def subject(self) -> str:
+        """What a register that `changes` tells: the electrode, recipe or lot in use."""
+        return self.kind.partition("_")[0]
+
 
 class Counters(Strict):
     """The machine's own counters."""

@@ -18,6 +18,7 @@ _TITLES = {
     "parts": "holds",
     "welds": "welds that join it",
     "placements": "placements",
+    "unsure": ": nobody saw when it changed, so counted to both",
     "nothing": "nothing is known of it but its serial",
 }
 _KINDS = {"weld": "weld", "cell": "sorted", "formation_step": "formation step"}
@@ -68,7 +69,9 @@ class Words:
         tree = Tree(Text(f"made under {affected.what}", style="bold"))
         for each in affected.intervals:
             span = f"{self._time(each.from_ns)} to {self._time(each.to_ns)}"
-            tree.add(f"{each.records} records at {each.station} ({_kind(each.kind)}), {span}")
+            doubt = "" if each.is_sure else _TITLES["unsure"]
+            records = f"{each.records} records at {each.station} ({_kind(each.kind)})"
+            tree.add(f"{records}, {span}{doubt}")
         named = {"packs": affected.packs, "modules": affected.modules, "cells": affected.cells}
         for name, serials in named.items():
             if serials:

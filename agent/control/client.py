@@ -59,7 +59,7 @@ def _connect(connection: socket.socket, path: Path) -> None:
     except PermissionError as error:
         raise RefusedRequestError(
             f"{path}: only the user of the agent may ask it",
-            "put `sudo -u lini` before the command",
+            "put `sudo` before the command",
         ) from error
     except OSError as error:
         raise NoAgentError(f"no agent listens at {path}", "start it with `lini run`") from error

@@ -12,12 +12,15 @@ _MOST_PARTS = 20_000
 
 # A row of `in_force` says where an event begins to hold: it does until the next one does.
 SPANS = """
-SELECT f.source, f.subject, f.epoch, f.seq FROM event e JOIN in_force f ON f.event = e.id
+SELECT f.source, f.subject, f.epoch, f.seq, e.time_ns, json_extract(e.facts, '$.since_ms')
+FROM event e JOIN in_force f ON f.event = e.id
 WHERE e.object = ? AND e.kind != 'lot_ended'
 """
 NEXT = """
-SELECT epoch, seq FROM in_force WHERE source = ? AND subject = ? AND (epoch, seq) > (?, ?)
-ORDER BY epoch, seq LIMIT 1
+SELECT f.epoch, f.seq, e.time_ns, json_extract(e.facts, '$.since_ms')
+FROM in_force f JOIN event e ON e.id = f.event
+WHERE f.source = ? AND f.subject = ? AND (f.epoch, f.seq) > (?, ?)
+ORDER BY f.epoch, f.seq LIMIT 1
 """
 _PART_NOW = """coalesce((
     SELECT part FROM resolution x
@@ -31,7 +34,7 @@ BY_TIME = f"""
 SELECT {_PART_NOW} AS whose, count(*), min(time_ns), max(time_ns) FROM record r
 WHERE source = ? AND time_ns >= ? AND time_ns < ? GROUP BY whose
 """  # noqa: S608 - constants only
-_NEVER = (2**62, 0)
+_NEVER = (2**62, 0, 0, None)
 
 Rows = Iterable[tuple[int | None, int, int, int]]  # part, records, first and last time
 
@@ -48,10 +51,13 @@ class Search:
 
     def lot_or_electrode(self, number: int) -> None:
         """Look through what was made while this lot, or electrode, was at its station."""
-        for source, subject, epoch, seq in self._db.execute(SPANS, [number]).fetchall():
-            begin = (epoch, seq)
-            end = self._db.execute(NEXT, [source, subject, *begin]).fetchone() or _NEVER
-            self._take(source, self._db.execute(BY_SEQUENCE, [source, *begin, *end]))
+        for source, subject, *begin in self._db.execute(SPANS, [number]).fetchall():
+            end = self._db.execute(NEXT, [source, subject, *begin[:2]]).fetchone() or _NEVER
+            self._take(source, self._db.execute(BY_SEQUENCE, [source, *begin[:2], *end[:2]]))
+            for _, _, seen_ns, since_ms in (begin, end):
+                if since_ms is not None:
+                    unseen = [source, since_ms * 1_000_000, seen_ns]
+                    self._take(source, self._db.execute(BY_TIME, unseen), is_sure=False)
 
     def interval(self, station: str, from_ns: int, to_ns: int) -> None:
         """Look through what `station` made from `from_ns` until before `to_ns`."""
@@ -81,12 +87,13 @@ class Search:
             orphans=self._orphans,
         )
 
-    def _take(self, source: int, rows: Rows) -> None:
+    def _take(self, source: int, rows: Rows, *, is_sure: bool = True) -> None:
         found = list(rows)
         if not found:
             return
         self._parts.update(part for part, *_ in found if part is not None)
-        self._orphans += sum(count for part, count, *_ in found if part is None)
+        if is_sure:
+            self._orphans += sum(count for part, count, *_ in found if part is None)
         if len(self._parts) > _MOST_PARTS:
             raise EntryError(
                 f"more than {_MOST_PARTS} parts were made in that time", "ask for a shorter one"
@@ -103,5 +110,6 @@ class Search:
                 records=sum(count for _, count, *_ in found),
                 from_ns=min(row[2] for row in found),
                 to_ns=max(row[3] for row in found),
+                is_sure=is_sure,
             )
         )

@@ -30,6 +30,7 @@ class RecordFact:
     position: int | None = None  # of the weld, as a register tells it
     parent: str = ""  # what the part was scanned into, and where
     slot: str = ""
+    own: tuple[tuple[str, str], ...] = ()  # subject and value: what the record itself says of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,11 @@ def _record(point: Point, links: Links) -> RecordFact:
         position=int(position) if isinstance(position, int | float) else None,
         parent=str(fields.get(scan.parent, "")).strip() if scan else "",
         slot=str(fields.get(scan.position, "")).strip() if scan else "",
+        own=tuple(
+            (subject, str(fields[register]))
+            for register, subject in links.own.get(station.station, {}).items()
+            if register in fields
+        ),
     )
 
 

@@ -15,6 +15,7 @@ class Space(IntEnum):
     PART = 0
     LOT = 1
     ELECTRODE = 2
+    RECIPE = 3
 
 
 class Ids:
@@ -44,13 +45,15 @@ class Ids:
             self._known["kind", number] = number
         return number
 
-    def lot(self, name: str) -> int:
-        """Return the id of a lot."""
-        return self._id("object", serial=name, space=Space.LOT)
-
-    def electrode(self, name: str) -> int:
-        """Return the id of an electrode."""
-        return self._id("object", serial=name, space=Space.ELECTRODE)
+    def in_use(self, station: str, subject: str, value: str) -> int | None:
+        """Return the id of a lot, electrode or recipe; None for a subject that has none."""
+        if subject == "lot":
+            return self._id("object", serial=value, space=Space.LOT)
+        if subject == "electrode":
+            return self._id("object", serial=f"{station}/{value}", space=Space.ELECTRODE)
+        if subject == "recipe":
+            return self._id("object", serial=f"{station}/recipe-{value}", space=Space.RECIPE)
+        return None
 
     def outcome(self, result: str, code: str, tags: str) -> int:
         """Return the id of what a record came to."""

@@ -87,6 +87,7 @@ class Interval:
     records: int
     from_ns: int
     to_ns: int
+    is_sure: bool = True  # False: made while nobody saw when the change came, so counted to both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,3 +38,5 @@ class Links:
     maps: Mapping[str, PositionMap] = field(default_factory=dict)
     scans: Mapping[str, Scan] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)  # what a serial is, where not the usual
+    # Registers of a record that tell what was in use, by the subject: `electrode` of each weld.
+    own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

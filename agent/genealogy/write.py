@@ -73,7 +73,9 @@ class Writer:
         position = self._position(source, fact, part)
         outcome = self.ids.outcome(fact.result, fact.code, fact.tags)
         self._db.execute(_RECORD, (*key, fact.time_ns, part, position, outcome))
-        for subject, event in self._latest_of(self.ids.station(fact.station)).items():
+        in_force = dict(self._latest_of(self.ids.station(fact.station)))
+        in_force |= {subject: self._told_by(fact, subject, value) for subject, value in fact.own}
+        for subject, event in in_force.items():
             if self._told_of(source, subject) != event:
                 values = (source, subject, fact.epoch, fact.seq, event)
                 self._db.execute("INSERT INTO in_force VALUES (?, ?, ?, ?, ?)", values)
@@ -87,6 +89,20 @@ class Writer:
                 who=fact.station.station,
                 reason="scan",
             )
+
+    def _told_by(self, fact: RecordFact, subject: str, value: str) -> int:
+        """Return the event that put in use what the record says was; it may come after the record.
+
+        What the record says is exact, where an event is only as good as the moment it was seen in.
+        """
+        thing = self.ids.in_use(fact.station.station, subject, value)
+        query = "SELECT max(id) FROM event WHERE object = ?"
+        (event,) = self._db.execute(query, [thing]).fetchone()
+        if event is None:
+            text = json.dumps({"after": value, "detail": "told by a record"}, separators=(",", ":"))
+            self._add_event(fact.station, f"{subject}_seen", fact.time_ns, thing, text)
+            (event,) = self._db.execute(query, [thing]).fetchone()
+        return int(event)
 
     def _position(self, source: int, fact: RecordFact, part: int | None) -> int | None:
         positions = self._links.maps.get(fact.station.station)
@@ -122,14 +138,9 @@ class Writer:
 
     def _keep_event(self, fact: EventFact) -> None:
         kind, facts = fact.kind, dict(fact.facts)
-        thing: int | None = None
-        subject, name = _SUBJECTS.get(kind), str(facts.get("after", ""))
-        if subject == "lot" and kind == "lot_ended":
-            name = str(facts.get("before", ""))
-        if name and subject == "lot":
-            thing = self.ids.lot(name)
-        elif name and subject == "electrode":
-            thing = self.ids.electrode(f"{fact.station.station}/{name}")
+        name = str(facts.get("before" if kind == "lot_ended" else "after", ""))
+        subject = _SUBJECTS.get(kind, "")
+        thing = self.ids.in_use(fact.station.station, subject, name) if name else None
         text = json.dumps(facts, separators=(",", ":"))
         if not self._add_event(fact.station, kind, fact.time_ns, thing, text):
             return

@@ -8,13 +8,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.config import LiniFile, check_links, fingerprint, site_profiles, station_profiles
 from agent.control import server as control
 from agent.control.desk import Desk
-from agent.control.requests import Enter, Trace
+from agent.control.requests import Enter
 from agent.control.server import listening
 from agent.delivery.outbox import Outbox, UplinkSpec
 from agent.delivery.publisher import Publisher
@@ -68,7 +68,7 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     async with AsyncExitStack() as stack:
         data = folder / file.agent.data
         spool = await stack.enter_async_context(Spool(data / "spool.db"))
-        links = file.genealogy.links()
+        links = replace(file.genealogy.links(), own=_own_registers(models))
         genealogy = await stack.enter_async_context(
             Genealogy(data / "genealogy.db", links, clock=clock)
         )
@@ -126,7 +126,7 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
                 board,
                 clock=clock,
                 names=file.page.names,
-                trace=lambda serial: desk.answer(Trace(serial=serial)),
+                trace=genealogy.trace,
             )
             page = serve(app, host=file.page.host, port=file.page.port, search=search_port)
             page_url = await stack.enter_async_context(page)
@@ -173,6 +173,20 @@ def _models(file: LiniFile, profiles: Mapping[str, Profile], *, now_ns: int) -> 
         )
         for station in file.station
     ]
+
+
+def _own_registers(models: Sequence[StationModel]) -> Mapping[str, Mapping[str, str]]:
+    """Return the registers of each station's records that tell what an event would, by subject."""
+    return {
+        model.station.station: {
+            rule.name: rule.subject
+            for rule in model.profile.events
+            if rule.when == "changes"
+            and model.profile.records is not None
+            and rule.name in {each.name for each in model.profile.records.measured}
+        }
+        for model in models
+    }
 
 
 def _entering(

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.genealogy import affected, entries, near, trace
 from agent.genealogy.entries import PlacementEntry
 from agent.genealogy.errors import EntryError, GenealogyDownError
+from agent.genealogy.links import Links
 from agent.genealogy.store import Genealogy
 from agent.wire.point import Point
 from tests.services.parts import SORTER, START_NS, WELDER, cell, event, weld
@@ -278,3 +280,48 @@ async def test_an_electrode_is_traced_by_its_number(tmp_path: Path) -> None:
             for each in (WELDER, SORTER)
         } == {True}
         assert (await store.known(WELDER))["electrode"].text == "2"
+
+
+async def test_what_a_record_says_of_its_electrode_counts(tmp_path: Path) -> None:
+    """A weld that is read late was made with the old one; one read early, with the new one."""
+    links = Links(own={WELDER.station: {"electrode": "electrode"}})
+    async with Genealogy(tmp_path / "g.db", links) as store:
+        changed = event("electrode_changed", 9, register="electrode", before="1", after="2")
+        await store.keep(
+            [
+                event("electrode_seen", 0, register="electrode", after="1"),
+                weld(1, "M1", electrode=1),
+                weld(2, "M2", electrode=2),
+                changed,
+                weld(3, "M3", electrode=2),
+                weld(1, "M4", electrode=1, epoch=2),
+            ]
+        )
+        for electrode, modules in (("1", ("M1", "M4")), ("2", ("M2", "M3"))):
+            (found,) = (await store.trace(f"welder-1/{electrode}")).affected
+            assert found.modules == modules
+        for serial, electrode in (("M1", "1"), ("M2", "2"), ("M3", "2"), ("M4", "1")):
+            (made,) = (await store.trace(serial)).lives[0].part.records
+            assert made.in_force["electrode"].value == electrode
+
+
+async def test_what_was_made_while_nobody_looked_counts_to_both_lots(tmp_path: Path) -> None:
+    """The agent was down from second 2 to 5: containment must not miss what may be affected."""
+    async with Genealogy(tmp_path / "g.db") as store:
+        since_ms = (START_NS + 2 * 10**9) // 1_000_000
+        ended: dict[str, Any] = {"register": "lot", "before": "L1", "after": "L2"}
+        ended["since_ms"] = since_ms
+        await store.keep(
+            [
+                event("lot_seen", 0, register="lot", after="L1"),
+                weld(1, "M1"),
+                event("lot_ended", 5, **ended),
+                event("lot_started", 5, **ended),
+                *(weld(seq, f"M{seq}") for seq in range(2, 8)),
+            ]
+        )
+        (first,) = (await store.trace_lot("L1")).affected
+        assert first.modules == ("M1", "M2", "M3", "M4")
+        assert [(each.records, each.is_sure) for each in first.intervals] == [(1, True), (3, False)]
+        (second,) = (await store.trace_lot("L2")).affected
+        assert second.modules == tuple(f"M{seq}" for seq in range(2, 8))
