@@ -69,7 +69,7 @@ class Life:
     """Everything there is to tell of one part.
 
     `inside` leads from its parent outwards. `welds` are those of its parent that join it.
-    `placements` are all there ever were of it, and those in it that were corrected, oldest first.
+    `placements` are all there ever were of it, those in it that were corrected, and what by.
     """
 
     part: Part

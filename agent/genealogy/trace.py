@@ -36,6 +36,13 @@ def _in_force(subject: str) -> str:
 
 CHILDREN = f"SELECT * FROM placement p WHERE p.parent = ? AND {_IS_CURRENT} ORDER BY p.id"  # noqa: S608 - constants only
 PARENT = f"SELECT * FROM placement p WHERE p.child = ? AND {_IS_CURRENT}"  # noqa: S608 - constants only
+HISTORY = f"SELECT p.*, {_IS_CURRENT} FROM placement p WHERE p.parent = :part OR p.child = :part"  # noqa: S608 - constants only
+SUPERSEDING = f"""
+SELECT p.*, {_IS_CURRENT} FROM placement p
+WHERE p.id > :id AND (p.child = :child
+    OR :position != '' AND p.parent = :parent AND p.position = :position)
+ORDER BY p.id LIMIT 1
+"""  # noqa: S608 - constants only
 RECORDS = f"""
 WITH own (source, epoch, seq, resolution) AS (
     SELECT source, epoch, seq, NULL FROM record r WHERE part = :part AND NOT EXISTS (
@@ -173,14 +180,15 @@ class Reader:
         return tuple(each for each in records if serial in each.cells)
 
     def _history(self, number: int) -> Iterator[Placed]:
-        query = (
-            f"SELECT p.*, {_IS_CURRENT} FROM placement p WHERE p.parent = ? OR p.child = ?"  # noqa: S608 - a constant
-            " ORDER BY p.id"
-        )
-        for *row, is_current in self._db.execute(query, [number, number]):
-            placement = Placement(*row)
-            if placement.child == number or not is_current:  # what is in it now is told as parts
-                yield self._placed(placement, is_current=bool(is_current))
+        """Yield where a part ever was, what in it was corrected, and by what, oldest first."""
+        rows = self._db.execute(HISTORY, {"part": number}).fetchall()
+        told = {row[0]: row for row in rows if row[3] == number or not row[-1]}
+        for superseded in [row for row in told.values() if not row[-1]]:
+            about = dict(zip(("id", "parent", "position", "child"), superseded[:4], strict=True))
+            by = self._db.execute(SUPERSEDING, about).fetchone()
+            told[by[0]] = by
+        for _, (*row, is_current) in sorted(told.items()):
+            yield self._placed(Placement(*row), is_current=bool(is_current))
 
     def _placed(self, row: Placement, *, is_current: bool) -> Placed:
         return Placed(

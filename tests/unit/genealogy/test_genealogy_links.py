@@ -188,7 +188,30 @@ async def test_a_scan_puts_a_part_where_its_record_says(tmp_path: Path) -> None:
         (life,) = (await genealogy.trace("M1")).lives
         assert {each.position: each.serial for each in life.part.parts} == {"4": "C3", "5": "C2"}
         told = [(each.child, each.position, each.superseded) for each in life.placements]
-        assert told == [("C1", "4", True)]
+        assert told == [("C1", "4", True), ("C3", "4", False)]
         (first,) = (await genealogy.trace("C1")).lives
         assert first.inside == ()
-        assert [(each.who, each.reason) for each in first.placements] == [("sorter-1", "scan")]
+        scans = [(each.child, each.who, each.reason) for each in first.placements]
+        assert scans == [("C1", "sorter-1", "scan"), ("C3", "sorter-1", "scan")]
+
+
+async def test_a_correction_is_told_with_what_it_corrected(counted: Genealogy) -> None:
+    """By the module, by the cell that was taken out, and by the one that came; each with why."""
+    await place(counted, ("M1", "1", "C1"), ("M1", "2", "C2"))
+    await place(counted, ("M1", "2", "C3"), reason="C2 fell down")
+    await place(counted, ("M2", "1", "C1"), reason="wrong tray")
+
+    async def told(serial: str) -> list[tuple[str, str, str, bool]]:
+        (life,) = (await counted.trace(serial)).lives
+        return [
+            (each.child, f"{each.parent} {each.position}", each.reason, each.superseded)
+            for each in life.placements
+        ]
+
+    moved = [("C1", "M1 1", "", True), ("C1", "M2 1", "wrong tray", False)]
+    replaced = [("C2", "M1 2", "", True), ("C3", "M1 2", "C2 fell down", False)]
+    assert await told("M1") == [moved[0], *replaced, moved[1]]
+    assert await told("C1") == moved
+    assert await told("C2") == replaced
+    assert await told("C3") == replaced[1:]
+    assert await told("M2") == []

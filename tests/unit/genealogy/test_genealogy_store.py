@@ -67,6 +67,8 @@ async def test_every_question_is_answered_from_indexes(large: Genealogy) -> None
     questions = {
         trace.CHILDREN: [1],
         trace.PARENT: [1],
+        trace.HISTORY: {"part": 1},
+        trace.SUPERSEDING: {"id": 1, "parent": 1, "position": "1", "child": 1},
         trace.RECORDS: {"part": 1},
         affected.SPANS: [1],
         affected.NEXT: [1, "lot", 1, 1],
