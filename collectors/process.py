@@ -108,14 +108,14 @@ def _happened(
     rule: EventRule, before: Seen | None, now: Seen
 ) -> Iterator[tuple[str, dict[str, Value]]]:
     """Yield kind and facts of what a register's step from `before` to `now` means."""
-    facts: dict[str, Value] = {"register": rule.name, "after": now.text}
+    facts: dict[str, Value] = {"register": rule.name, "value": now.text}
     if before is None:
         if rule.when == "changes" and now.text:
             yield f"{rule.subject}_seen", facts
         return
     if not _fires(rule, before.text, now.text):
         return
-    facts |= {"before": before.text, "since_ms": before.time_ns // 1_000_000}
+    facts |= {"value_before": before.text, "since_ms": before.time_ns // 1_000_000}
     if rule.kind != "lot_changed":
         yield rule.kind, facts
         return

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from collectors import toml_file
+from collectors.block import Registers
 from collectors.errors import FixTheFileError
 from collectors.record import Result
 from collectors.register import (
@@ -23,12 +24,11 @@ from collectors.register import (
     Order,
     Positive,
     Register,
-    Registers,
-    Strict,
     Table,
     Text,
     Type,
 )
+from collectors.toml_file import Strict
 
 _FOLDER = resources.files("collectors") / "profiles"
 
@@ -145,6 +145,24 @@ class Channels(Strict):
     group: Name
     registers: Registers
 
+    @model_validator(mode="after")
+    def _are_apart(self) -> Self:
+        longest = max((each.end for each in self.registers), default=0)
+        if self.address + (self.count - 1) * self.stride + longest > 65536:
+            raise ValueError("the last channel reaches beyond address 65535")
+        owners: dict[tuple[Table | None, int], int] = {}
+        for number in range(1, self.count + 1):
+            base = (number - 1) * self.stride
+            for each in self.registers:
+                for address in range(base + each.address, base + each.end):
+                    owner = owners.setdefault((each.table, address), number)
+                    if owner != number:
+                        raise ValueError(
+                            f"`{each.name}` of channel {owner} reaches into channel {number}: "
+                            f"`stride` {self.stride} is too short"
+                        )
+        return self
+
 
 class RecordSource(Strict):
     """A ring of record slots in the machine's memory, one slot a part.
@@ -194,6 +212,10 @@ class RecordSource(Strict):
         for name in (self.result, self.code):
             if by_name[name].type is not Type.ENUM:
                 raise ValueError(f"`{name}` must be an enum: its numbers need names")
+        if any(each.compress or each.rollover for each in self.registers):
+            raise ValueError(
+                "`compress` and `rollover` are for telemetry: a record is stored whole"
+            )
         if unknown := set(by_name[self.result].values.values()) - {*Result}:
             raise ValueError(f"results are {', '.join(Result)}, not {', '.join(sorted(unknown))}")
         return self
@@ -231,16 +253,16 @@ class Profile(Strict):
         """Return the table a register stands in."""
         return register.table or self.modbus.table
 
+    def in_order(self, order: Order) -> Self:
+        """Return the profile of a machine that is set to another byte order."""
+        return self.model_copy(update={"modbus": self.modbus.model_copy(update={"order": order})})
+
     def order_of(self, register: Register) -> Order:
         """Return the byte order of a register."""
         return register.order or self.modbus.order
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        for block in self._blocks():
-            names = [each.name for each in block]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"two registers are called {', '.join(twice)}")
         known = {each.name for each in self.registers}
         for role, name in self._named_roles():
             if name not in known:
@@ -253,10 +275,11 @@ class Profile(Strict):
         for each in self.registers:
             if self.table_of(each).holds_bits and each.type is not Type.BOOL:
                 raise ValueError(f"`{each.name}` is in a table of bits: its type must be bool")
-            if each.scaled_by and each.scaled_by.register_name not in known:
+            decider = each.scaled_by and self.named(each.scaled_by.register_name)
+            if decider and self.group_of(decider) != self.group_of(each):
                 raise ValueError(
-                    f"`{each.name}` is scaled by `{each.scaled_by.register_name}`, "
-                    "which does not exist"
+                    f"`{each.name}` is scaled by `{decider.name}` of another poll group: "
+                    "read both in one, so that they are of one moment"
                 )
             if each.address + each.words > 65536:
                 raise ValueError(f"`{each.name}` reaches beyond address 65535")
@@ -275,13 +298,6 @@ class Profile(Strict):
             if rule.when != "changes" and not is_code:
                 raise ValueError(f"[[events]]: `{rule.name}` is no counter and has no bits")
         return self
-
-    def _blocks(self) -> Iterator[tuple[Register, ...]]:
-        yield self.registers
-        if self.channels:
-            yield self.channels.registers
-        if self.records:
-            yield self.records.registers
 
     def _named_roles(self) -> Iterator[tuple[str, str]]:
         for role in ("identity", "heartbeat", "state", "mode"):

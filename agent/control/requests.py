@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, TypeAdapter
 
 from agent.genealogy.entries import PlacementEntry
-from collectors.register import Strict
+from collectors.toml_file import Strict
 
 EventKind = Literal[
     "electrode_dressed",

@@ -206,7 +206,7 @@ class Reader:
             query = "SELECT kind, time_ns, facts FROM event WHERE id = ?"
             kind, time_ns, text = self._db.execute(query, [number]).fetchone()
             facts = json.loads(text)
-            value = facts.get("after", "") if SUBJECTS[kind] != "dressing" else ""
+            value = facts.get("value", "") if SUBJECTS[kind] != "dressing" else ""
             self._events[number] = InForce(kind=kind, value=value, time_ns=time_ns)
         return self._events[number]
 

@@ -99,7 +99,7 @@ class Writer:
         query = "SELECT max(id) FROM event WHERE object = ?"
         (event,) = self._db.execute(query, [thing]).fetchone()
         if event is None:
-            text = json.dumps({"after": value, "detail": "told by a record"}, separators=(",", ":"))
+            text = json.dumps({"value": value, "detail": "told by a record"}, separators=(",", ":"))
             self._add_event(fact.station, f"{subject}_seen", fact.time_ns, thing, text)
             (event,) = self._db.execute(query, [thing]).fetchone()
         return int(event)
@@ -138,15 +138,15 @@ class Writer:
 
     def _keep_event(self, fact: EventFact) -> None:
         kind, facts = fact.kind, dict(fact.facts)
-        name = str(facts.get("before" if kind == "lot_ended" else "after", ""))
+        name = str(facts.get("value_before" if kind == "lot_ended" else "value", ""))
         subject = _SUBJECTS.get(kind, "")
         thing = self.ids.in_use(fact.station.station, subject, name) if name else None
         text = json.dumps(facts, separators=(",", ":"))
         if not self._add_event(fact.station, kind, fact.time_ns, thing, text):
             return
-        register, after = facts.get("register"), facts.get("after")
-        if isinstance(register, str) and isinstance(after, str):
-            self.see(fact.station, {register: Seen(after, fact.time_ns)})
+        register, value = facts.get("register"), facts.get("value")
+        if isinstance(register, str) and isinstance(value, str):
+            self.see(fact.station, {register: Seen(value, fact.time_ns)})
 
     def _add_event(
         self, station: StationId, kind: str, time_ns: int, thing: int | None, text: str

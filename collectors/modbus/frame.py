@@ -1,41 +1,51 @@
 """Frames: a request as bytes, and the one answer to it, or nothing.
 
 An answer is taken only when unit, function, byte count and (TCP) transaction are those asked for.
-pymodbus builds the frames and computes the checksums, but accepts short, long and foreign answers
-as good, so what is an answer is decided here.
+pymodbus computes the checksums; its framers accept short, long and foreign answers as good, so
+what is an answer is decided here.
 """
 
 import struct
-from dataclasses import dataclass
+from binascii import Error, unhexlify
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from pymodbus.framer import FramerRTU, FramerSocket
-from pymodbus.pdu import DecodePDU
+from pymodbus.framer import FramerAscii, FramerRTU
 
 from collectors.register import Table
 
 _FUNCTIONS = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
-_EXCEPTION = 0x80
+_REFUSED = 0x80  # this bit of the function marks a refusal
+_ADDRESSES = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One read. There is no other kind: this engine cannot write."""
+    """One read. There is no other kind: this engine cannot write.
+
+    Checked and worked out when it is made, so make it once and ask it often. Raises ValueError
+    for what no frame can carry or no device may answer.
+    """
 
     device_id: int
     table: Table
     address: int
     count: int
+    function: int = field(init=False, repr=False, compare=False)  # 1 to 4
+    byte_count: int = field(init=False, repr=False, compare=False)  # data bytes of the answer
 
-    @property
-    def function(self) -> int:
-        """The function code, 1 to 4."""
-        return _FUNCTIONS[self.table]
-
-    @property
-    def byte_count(self) -> int:
-        """How many data bytes the answer holds."""
-        return (self.count + 7) // 8 if self.table.holds_bits else 2 * self.count
+    def __post_init__(self) -> None:
+        if self.table not in _FUNCTIONS:
+            raise ValueError(f"there is no table {self.table!r}")
+        most = 2000 if self.table.holds_bits else 125
+        _check("device id", self.device_id, 0, 255)
+        _check("count", self.count, 1, most)
+        _check("address", self.address, 0, _ADDRESSES - self.count)
+        size = (self.count + 7) // 8 if self.table.holds_bits else 2 * self.count
+        object.__setattr__(self, "function", _FUNCTIONS[self.table])
+        object.__setattr__(self, "byte_count", size)
 
     @property
     def pdu(self) -> bytes:
@@ -52,16 +62,26 @@ class Request:
         return self.address + self.count - 1
 
 
+def _check(what: str, number: int, least: int, most: int) -> None:
+    if not isinstance(number, int) or not least <= number <= most:
+        raise ValueError(f"{what} {number!r} is not a whole number from {least} to {most}")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the device said: data bytes, or the code of its refusal."""
+    """What the device said: data bytes, or the code of its refusal (0 to 255)."""
 
     payload: bytes = b""
-    exception: int = 0
+    exception: int | None = None
 
 
 class DamagedError(Exception):
     """The stream has lost its frame borders; only a new connection helps."""
+
+
+Asked = Mapping[int, Request]  # requests without an answer, by the transaction they went out with
+Discarded = Counter[str]  # frames thrown away, by what was wrong with them
+Found = tuple[int, Answer]  # the transaction that is answered, and how
 
 
 class Framer(Protocol):
@@ -70,71 +90,192 @@ class Framer(Protocol):
     def pack(self, request: Request, transaction: int) -> bytes:
         """Return the frame of a request."""
 
-    def find(self, buffer: bytearray, request: Request, transaction: int) -> Answer | None:
-        """Return the answer to `request` if all of it is in `buffer`; drop what is spent.
+    def find(self, buffer: bytearray, asked: Asked, discarded: Discarded) -> Found | None:
+        """Return the first answer to one of `asked` that is whole; drop what is spent.
 
-        Raises DamagedError when the stream cannot be read on.
+        What is no answer is dropped and counted as "transaction", "device", "function", "length",
+        "crc" or "noise". Raises DamagedError when the stream cannot be read on.
         """
 
 
 class TcpFramer:
     """Modbus TCP: each frame has its length and the number of the request it answers."""
 
-    def __init__(self) -> None:
-        self._framer = FramerSocket(DecodePDU(is_server=False))
+    _REQUEST = struct.Struct(">HHHBBHH")
+    _HEAD = struct.Struct(">HHHB")
+    _LEAST = 9  # the head, a function and one byte more
 
     def pack(self, request: Request, transaction: int) -> bytes:
-        return self._framer.encode(request.pdu, request.device_id, transaction)
+        return self._REQUEST.pack(
+            transaction, 0, 6, request.device_id, request.function, request.address, request.count
+        )
 
-    def find(self, buffer: bytearray, request: Request, transaction: int) -> Answer | None:
-        while len(buffer) >= FramerSocket.MIN_SIZE:
-            protocol, length = struct.unpack_from(">HH", buffer, 2)
+    def find(self, buffer: bytearray, asked: Asked, discarded: Discarded) -> Found | None:
+        while len(buffer) >= self._LEAST:
+            transaction, protocol, length, device_id = self._HEAD.unpack_from(buffer)
             if protocol != 0 or not 3 <= length <= 254:
                 raise DamagedError(f"protocol {protocol}, length {length}")
-            if len(buffer) < 6 + length:
+            size = 6 + length
+            if len(buffer) < size:
                 return None
-            frame = bytes(buffer[: 6 + length])
-            del buffer[: 6 + length]
-            got_transaction, got_device = struct.unpack_from(">H", frame)[0], frame[6]
-            if (got_transaction, got_device) == (transaction, request.device_id):
-                answer = _answer(frame[7:], request)
-                if answer is not None:
-                    return answer
+            pdu = bytes(buffer[7:size])
+            del buffer[:size]
+            request = asked.get(transaction)
+            if request is None:
+                discarded["transaction"] += 1
+                continue
+            answer = _answer(device_id, pdu, request)
+            if isinstance(answer, Answer):
+                return transaction, answer
+            discarded[answer] += 1
         return None
 
 
 class RtuFramer:
-    """Modbus RTU: no lengths and no numbers, so the expected answer is looked for by its shape."""
+    """Modbus RTU: no lengths and no numbers, so an answer is known by its shape and its CRC.
+
+    What came is walked frame by frame. A whole frame of anybody is stepped over, and one that
+    may still grow whole is waited for, so that nothing inside its data is taken for an answer.
+    What is left is chance: header and CRC in the data of a damaged frame, 2**-40 a byte of it.
+    """
+
+    def __init__(self) -> None:
+        self._devices: set[int] = set()  # asked on this line: only they can answer, even late
+        self._sent = b""
 
     def pack(self, request: Request, transaction: int) -> bytes:
         del transaction
+        self._devices.add(request.device_id)
         head = bytes([request.device_id]) + request.pdu
-        return head + _crc(head)
+        self._sent = head + _crc(head)
+        return self._sent
 
-    def find(self, buffer: bytearray, request: Request, transaction: int) -> Answer | None:
+    def find(self, buffer: bytearray, asked: Asked, discarded: Discarded) -> Found | None:
+        for transaction, request in asked.items():
+            answer, spent = self._walk(bytes(buffer), request, discarded)
+            del buffer[:spent]
+            return None if answer is None else (transaction, answer)
+        return None
+
+    def _walk(
+        self, data: bytes, request: Request, discarded: Discarded
+    ) -> tuple[Answer | None, int]:
+        """Return the answer, if there is one, and how many bytes are spent."""
+        head = bytes([request.device_id, request.function, request.byte_count])
+        whole = len(head) + request.byte_count + 2
+        start = 0
+        is_noisy = False
+        while start + _RTU_LEAST <= len(data):
+            ahead = data[start : start + len(self._sent)]
+            if ahead and self._sent.startswith(ahead):  # some adapters hear what they send
+                if len(ahead) < len(self._sent):
+                    break
+                start += len(ahead)
+                continue
+            is_ours = data.startswith(head, start)
+            # The first eight bytes of an answer may happen to have the CRC of a request.
+            sizes = (whole,) if is_ours else _rtu_sizes(data[start + 1], data[start + 2])
+            size = next((each for each in sizes if _is_sound(data[start : start + each], each)), 0)
+            if size:
+                answer = _answer(data[start], data[start + 1 : start + size - 2], request)
+                start += size
+                if isinstance(answer, Answer):
+                    return answer, start
+                discarded[answer] += 1
+            elif data[start] in self._devices and start + max(sizes, default=0) > len(data):
+                break
+            else:
+                if is_ours:
+                    discarded["crc"] += 1
+                is_noisy = True
+                start += 1
+        if is_noisy:
+            discarded["noise"] += 1
+        return None, start
+
+
+_RTU_LEAST = 5  # device, function, code, CRC
+
+
+def _rtu_sizes(function: int, third: int) -> tuple[int, ...]:
+    """Return how long a frame that begins so may be, by the layouts of the standard."""
+    if function in {1, 2, 3, 4}:
+        return 5 + third, 8  # an answer, or a request
+    if function in {5, 6, 15, 16}:
+        return (8,)
+    return (5,) if function - _REFUSED in {1, 2, 3, 4} else ()
+
+
+def _is_sound(frame: bytes, size: int) -> bool:
+    return len(frame) == size and _crc(frame[:-2]) == frame[-2:]
+
+
+class AsciiFramer:
+    """Modbus ASCII: `:`, two hex digits a byte, an LRC and CR LF.
+
+    An LRC misses one damaged frame in 256 and more: parity is what makes such a line safe.
+    """
+
+    def pack(self, request: Request, transaction: int) -> bytes:
         del transaction
-        good = bytes([request.device_id, request.function, request.byte_count])
-        bad = bytes([request.device_id, request.function | _EXCEPTION])
-        for head, size in ((good, 3 + request.byte_count + 2), (bad, 5)):
-            start = buffer.find(head)
-            while start >= 0:
-                frame = bytes(buffer[start : start + size])
-                if len(frame) == size and _crc(frame[:-2]) == frame[-2:]:
-                    del buffer[: start + size]
-                    return _answer(frame[1:-2], request)
-                start = buffer.find(head, start + 1)
+        body = bytes([request.device_id]) + request.pdu
+        return b":%s\r\n" % (body + _lrc(body)).hex().upper().encode()
+
+    def find(self, buffer: bytearray, asked: Asked, discarded: Discarded) -> Found | None:
+        for transaction, request in asked.items():
+            while (end := buffer.find(b"\r\n")) >= 0:
+                line = bytes(buffer[:end])
+                del buffer[: end + 2]
+                answer = _answer_in_line(line, request)
+                if isinstance(answer, Answer):
+                    return transaction, answer
+                discarded[answer] += 1
+        begin = buffer.rfind(b":")  # what stands before it can be no frame any more
+        if begin < 0 or len(buffer) - begin > _ASCII_MOST:
+            buffer.clear()
+        else:
+            del buffer[:begin]
         return None
 
 
-def _answer(pdu: bytes, request: Request) -> Answer | None:
-    """Return what a PDU answers to `request`, or None when it answers something else."""
-    if pdu[0] == request.function | _EXCEPTION and len(pdu) == 2:
-        return Answer(exception=pdu[1])
-    fits = pdu[0] == request.function and len(pdu) == 2 + request.byte_count
-    if fits and pdu[1] == request.byte_count:
-        return Answer(payload=pdu[2:])
-    return None
+_ASCII_LEAST = 4  # device, function, code, LRC
+_ASCII_MOST = 513  # characters
+
+
+def _answer_in_line(line: bytes, request: Request) -> Answer | str:
+    """Return what a line says, from its last `:` on: that always begins a frame."""
+    _, colon, digits = line.rpartition(b":")
+    try:
+        frame = unhexlify(digits)
+    except Error:
+        frame = b""
+    if not colon or len(frame) < _ASCII_LEAST:
+        return "noise"
+    if not _has_lrc(frame):
+        return "crc"
+    return _answer(frame[0], frame[1:-1], request)
+
+
+def _answer(device_id: int, pdu: bytes, request: Request) -> Answer | str:
+    """Return what a PDU answers to `request`, or why it answers something else."""
+    if device_id != request.device_id:
+        return "device"
+    if pdu[0] == request.function | _REFUSED:
+        return Answer(exception=pdu[1]) if len(pdu) == 2 else "length"
+    if pdu[0] != request.function:
+        return "function"
+    if pdu[1] != request.byte_count or len(pdu) != 2 + request.byte_count:
+        return "length"
+    return Answer(pdu[2:])
 
 
 def _crc(data: bytes) -> bytes:
     return FramerRTU.compute_CRC(data).to_bytes(2, "big")
+
+
+def _has_lrc(frame: bytes) -> bool:
+    return _lrc(frame[:-1]) == frame[-1:]
+
+
+def _lrc(data: bytes) -> bytes:
+    return FramerAscii.compute_LRC(data).to_bytes(1, "big")

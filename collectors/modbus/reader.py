@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from collectors.errors import WrongDeviceError
 from collectors.modbus.decode import Decoder
-from collectors.modbus.device import Device, decoders
-from collectors.modbus.plan import Read, place, plan
-from collectors.profile import RecordSource
+from collectors.modbus.device import Device
+from collectors.modbus.frame import Request
+from collectors.modbus.plan import Read, place, read_of
+from collectors.profile import Profile, RecordSource
 from collectors.record import Cursor
 from collectors.records import Batch, Head, RecordEngine, Slot
 
@@ -23,24 +24,10 @@ class RecordReader:
         self.period_s = source.period_s
         self._source = source
         self._engine = RecordEngine(source, device.station, Cursor())
-        # Index and sequence must be of one moment, so they are one read, whatever lies between.
-        names = (source.sequence, source.write_index)
-        (self._head,) = decoders(
-            plan(
-                [place(profile, profile.named(name)) for name in names],
-                profile.modbus.model_copy(update={"max_gap": 124}),
-            )
-        )
-        self._table = profile.modbus.table
+        device_id = device.place.device_id
+        self._head = Decoder(head_of(profile, source, device_id))
+        self._slot = Decoder(slot_of(profile, source, device_id))
         self._per_read = max(1, profile.modbus.max_registers // source.stride)
-        self._slot = Decoder(
-            Read(
-                table=self._table,
-                address=0,
-                count=source.stride,
-                items=tuple(place(profile, register) for register in source.registers),
-            )
-        )
 
     def start_at(self, cursor: Cursor) -> None:
         """Go on where the records on the disk end."""
@@ -52,11 +39,13 @@ class RecordReader:
         Raises RefusedError too: a ring that cannot be read is a fault of the profile.
         """
         device = self.device
+        await device.recognise()
         head = await self._read_head()
         seqs = self._engine.wanted(head, at_ns=device.clock(), most=_MOST_SLOTS)
         slots = await self._read_slots(seqs, head)
         # Read again: what was overwritten or reset meanwhile must not be taken for a part.
         after = await self._read_head() if seqs else head
+        await device.recognise()  # a connection made meanwhile may lead to another device
         return self._engine.accept(slots, after, at_ns=device.clock())
 
     def stored(self, batch: Batch) -> None:
@@ -68,7 +57,7 @@ class RecordReader:
         return len(batch.records) >= _MOST_SLOTS
 
     async def _read_head(self) -> Head:
-        (decoded,) = self._head.decode(await self.device.fetch(self._head.read))
+        (decoded,) = self._head.decode(await self.device.fetch(self._head.read.request))
         seq = decoded.values.get(self._source.sequence)
         index = decoded.values.get(self._source.write_index)
         if not isinstance(seq, int) or not isinstance(index, int):
@@ -84,11 +73,11 @@ class RecordReader:
         for run in self._runs(seqs, head):
             first = self._engine.slot_of(run[0], head)
             payload = await self.device.fetch(
-                Read(
-                    table=self._table,
-                    address=self._source.address + first * stride,
-                    count=len(run) * stride,
-                    items=(),
+                Request(
+                    self.device.place.device_id,
+                    self._slot.read.table,
+                    self._source.address + first * stride,
+                    len(run) * stride,
                 )
             )
             for place_in_run, seq in enumerate(run):
@@ -109,3 +98,21 @@ class RecordReader:
             else:
                 runs.append([seq])
         return runs
+
+
+def head_of(profile: Profile, source: RecordSource, device_id: int) -> Read:
+    """Return the read of index and sequence: one, since both must be of one moment."""
+    items = [place(profile, profile.named(name)) for name in (source.sequence, source.write_index)]
+    return read_of(sorted(items, key=lambda item: item.address), device_id)
+
+
+def slot_of(profile: Profile, source: RecordSource, device_id: int) -> Read:
+    """Return the read of one slot, the first of the ring."""
+    start = source.address
+    return Read(
+        table=profile.modbus.table,
+        address=start,
+        count=source.stride,
+        items=tuple(place(profile, register, base=start) for register in source.registers),
+        device_id=device_id,
+    )

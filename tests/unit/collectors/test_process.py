@@ -38,7 +38,7 @@ def see(watch: ProcessWatch, seconds: int, **values: Value) -> list[tuple[str, s
 
 def told(happened: Happened) -> list[tuple[str, str, str]]:
     return [
-        (event.kind, str(event.values.get("before", "-")), str(event.values["after"]))
+        (event.kind, str(event.values.get("value_before", "-")), str(event.values["value"]))
         for event in happened.events
     ]
 

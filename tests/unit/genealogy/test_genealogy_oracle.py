@@ -188,7 +188,7 @@ class World:
             case Lot(lot):
                 self.clock += 1
                 self.lot = lot
-                self.waiting.append(event("lot_started", self.clock, register="lot", after=lot))
+                self.waiting.append(event("lot_started", self.clock, register="lot", value=lot))
             case Keep(crash):
                 await self.keep(crash=crash)
             case Replay(batch):

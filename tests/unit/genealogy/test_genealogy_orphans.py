@@ -21,7 +21,7 @@ async def genealogy(tmp_path: Path) -> AsyncIterator[Genealogy]:
         await store.set_maps([WELDER])
         await store.keep(
             [
-                event("lot_seen", 0, register="lot", after="L1"),
+                event("lot_seen", 0, register="lot", value="L1"),
                 weld(1, "M1"),
                 weld(2, ""),
                 weld(3, "", result="NG"),

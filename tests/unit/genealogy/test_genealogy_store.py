@@ -25,7 +25,7 @@ def a_year(modules: int) -> Iterator[list[Point]]:
     """Yield a batch of rows a module: its cells, its welds, and now and then a lot."""
     for module in range(modules):
         first = 1 + module * WELDS
-        lots = [event("lot_started", module, register="lot", after=f"L{module // 10}")]
+        lots = [event("lot_started", module, register="lot", value=f"L{module // 10}")]
         yield [
             *(lots if module % 10 == 0 else []),
             *(
@@ -255,13 +255,13 @@ async def test_an_electrode_is_traced_by_its_number(tmp_path: Path) -> None:
     async with Genealogy(tmp_path / "g.db") as store:
         await store.keep(
             [
-                event("electrode_seen", 0, register="electrode", after="1"),
-                event("lot_seen", 0, register="lot", after="L1"),
+                event("electrode_seen", 0, register="electrode", value="1"),
+                event("lot_seen", 0, register="lot", value="L1"),
                 weld(1, "M1"),
-                event("electrode_changed", 1.5, register="electrode", before="1", after="2"),
-                event("lot_ended", 1.6, register="lot", before="L1", after=""),
+                event("electrode_changed", 1.5, register="electrode", value_before="1", value="2"),
+                event("lot_ended", 1.6, register="lot", value_before="L1", value=""),
                 weld(2, "M1"),
-                event("electrode_dressed", 2.5, register="welds_since_dress", after="0"),
+                event("electrode_dressed", 2.5, register="welds_since_dress", value="0"),
                 weld(3, "M2"),
                 cell(1, "C1"),
             ]
@@ -288,10 +288,10 @@ async def test_what_a_record_says_of_its_electrode_counts(tmp_path: Path) -> Non
     """A weld that is read late was made with the old one; one read early, with the new one."""
     links = Links(own={WELDER.station: {"electrode": "electrode"}})
     async with Genealogy(tmp_path / "g.db", links) as store:
-        changed = event("electrode_changed", 9, register="electrode", before="1", after="2")
+        changed = event("electrode_changed", 9, register="electrode", value_before="1", value="2")
         await store.keep(
             [
-                event("electrode_seen", 0, register="electrode", after="1"),
+                event("electrode_seen", 0, register="electrode", value="1"),
                 weld(1, "M1", electrode=1),
                 weld(2, "M2", electrode=2),
                 changed,
@@ -311,11 +311,11 @@ async def test_what_was_made_while_nobody_looked_counts_to_both_lots(tmp_path: P
     """The agent was down from second 2 to 5: containment must not miss what may be affected."""
     async with Genealogy(tmp_path / "g.db") as store:
         since_ms = (START_NS + 2 * 10**9) // 1_000_000
-        ended: dict[str, Any] = {"register": "lot", "before": "L1", "after": "L2"}
+        ended: dict[str, Any] = {"register": "lot", "value_before": "L1", "value": "L2"}
         ended["since_ms"] = since_ms
         await store.keep(
             [
-                event("lot_seen", 0, register="lot", after="L1"),
+                event("lot_seen", 0, register="lot", value="L1"),
                 weld(1, "M1"),
                 event("lot_ended", 5, **ended),
                 event("lot_started", 5, **ended),

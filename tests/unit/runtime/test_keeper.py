@@ -111,7 +111,7 @@ async def test_a_kill_between_the_two_commits_doubles_nothing(
 ) -> None:
     """The genealogy has the records, the spool still has them too."""
     async with agent_in(tmp_path) as agent:
-        await agent.store([event("lot_started", 0, register="lot", after="L1"), weld(1, "M1")])
+        await agent.store([event("lot_started", 0, register="lot", value="L1"), weld(1, "M1")])
 
         async def killed(*_: object) -> int:
             raise SpoolError("the power failed")
@@ -202,7 +202,7 @@ async def test_a_change_of_the_process_is_stored_like_a_record(tmp_path: Path) -
         assert lots == ["L1", "L2"]
         text = b"".join(each.payload for each in await agent.spool.peek("oem", 0, 10)).decode()
     assert text.count("kind=lot_started") == text.count("kind=lot_ended") == 1
-    assert 'after="L2",before="L1"' in text or 'after="L2"' in text
+    assert text.count('value="L2",value_before="L1"') == 2
 
 
 @pytest.mark.parametrize("caught_up", [True, False])
