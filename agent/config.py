@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
+from agent.genealogy.site import GenealogyTable
 from agent.wire.broker import Broker, MqttVersion
 from collectors import profile as profiles
 from collectors import toml_file
@@ -226,6 +227,7 @@ class LiniFile(Strict):
     station: Annotated[tuple[StationTable, ...], Field(min_length=1)]
     uplink: Annotated[tuple[UplinkTable, ...], Field(min_length=1)]
     page: PageTable = PageTable()
+    genealogy: GenealogyTable = GenealogyTable()
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -243,6 +245,8 @@ class LiniFile(Strict):
         places = [(station.bus, station.device_id) for station in self.station]
         if len(set(places)) < len(places):
             raise ValueError("two stations have the same bus and device_id")
+        if fault := self.genealogy.fault({station.name for station in self.station}):
+            raise ValueError(fault)
         return self
 
 
@@ -311,6 +315,20 @@ def station_profiles(file: LiniFile, folder: Path) -> Mapping[str, Profile]:
     if faults:
         raise FixTheFileError("\n".join(faults))
     return found
+
+
+def check_links(file: LiniFile, found: Mapping[str, Profile]) -> None:
+    """Raise FixTheFileError for each register of `[genealogy]` that no record has.
+
+    `found`: the profile of each station, by the station's name.
+    """
+    records = {name: profile.records for name, profile in found.items()}
+    measured = {
+        name: [each.name for each in source.measured] if source else None
+        for name, source in records.items()
+    }
+    if faults := list(file.genealogy.faults_of_registers(measured)):
+        raise FixTheFileError("\n".join(faults))
 
 
 def site_profiles(folder: Path | None) -> list[Profile]:

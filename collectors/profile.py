@@ -104,6 +104,30 @@ class Mode(Role):
     test: tuple[int, ...] = ()
 
 
+class EventRule(Role):
+    """A register whose change means that something was done to the process.
+
+    `goes_back` is for counters that begin anew, as the welds since dressing; `rises` for a bit
+    (`bit` of the register, or bit 0) that becomes 1. A lot that changes is one ended, one begun.
+    """
+
+    kind: Literal[
+        "electrode_dressed",
+        "electrode_changed",
+        "recipe_changed",
+        "lot_changed",
+        "calibration",
+        "maintenance",
+    ]
+    when: Literal["changes", "goes_back", "rises"]
+    bit: Annotated[int, Field(ge=0, le=63)] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What a register that `changes` tells: the electrode, recipe or lot in use."""
+        return self.kind.partition("_")[0]
+
+
 class Counters(Strict):
     """The machine's own counters."""
 
@@ -213,6 +237,7 @@ class Profile(Strict):
     state: StateMap | None = None
     mode: Mode | None = None
     counters: Counters | None = None
+    events: tuple[EventRule, ...] = ()
     channels: Channels | None = None
     records: RecordSource | None = None
 
@@ -258,6 +283,20 @@ class Profile(Strict):
                 )
             if each.address + each.words > 65536:
                 raise ValueError(f"`{each.name}` reaches beyond address 65535")
+        return self
+
+    @model_validator(mode="after")
+    def _can_tell_events(self) -> Self:
+        registers = {each.name: each for each in self.registers}
+        for rule in self.events:
+            register = registers.get(rule.name)
+            if register is None:
+                raise ValueError(
+                    f"[[events]] names the register `{rule.name}`, which does not exist"
+                )
+            is_code = register.is_whole or register.type in {Type.BOOL, Type.BITFIELD}
+            if rule.when != "changes" and not is_code:
+                raise ValueError(f"[[events]]: `{rule.name}` is no counter and has no bits")
         return self
 
     def _named_roles(self) -> Iterator[tuple[str, str]]:

@@ -35,10 +35,17 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UplinkSpec:
-    """One receiver of messages; `pack` compresses them."""
+    """One receiver of messages; `pack` compresses them. It gets `measurements` only; None: all."""
 
     name: str
     pack: bool = False
+    measurements: frozenset[str] | None = None
+
+    def wanted(self, lines: Sequence[str]) -> Sequence[str]:
+        """Return the lines that this receiver gets."""
+        if self.measurements is None:
+            return lines
+        return [each for each in lines if each.partition(",")[0] in self.measurements]
 
 
 @dataclass(slots=True)
@@ -215,8 +222,8 @@ class Outbox:
 
     def _drafts(self, kind: Kind, lines: Sequence[str]) -> Iterator[Draft]:
         """Split `lines` into messages, for each uplink."""
-        for part in gather(lines, self._target, MAX_BYTES - _HEADER_ROOM):
-            for uplink in self._uplinks:
+        for uplink in self._uplinks:
+            for part in gather(uplink.wanted(lines), self._target, MAX_BYTES - _HEADER_ROOM):
                 yield Draft(
                     agent=self._agent,
                     uplink=uplink.name,

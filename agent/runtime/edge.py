@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from agent.config import LiniFile, fingerprint, site_profiles, station_profiles
+from agent.config import LiniFile, check_links, fingerprint, site_profiles, station_profiles
+from agent.control import server as control
+from agent.control.desk import Desk
+from agent.control.server import listening
 from agent.delivery.outbox import Outbox, UplinkSpec
 from agent.delivery.publisher import Publisher
 from agent.delivery.spool import Spool
@@ -22,6 +25,8 @@ from agent.page.app import create_app
 from agent.page.server import serve
 from agent.runtime.gauges import Gauges
 from agent.runtime.health import VERSION, Health
+from agent.runtime.keeper import RECEIVER
+from agent.runtime.keeping import entering, keeping
 from agent.runtime.line import Line
 from agent.runtime.memory import Memory
 from agent.runtime.plant import PlannedBus, plan_buses, station_id
@@ -54,6 +59,7 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     """
     folder, clock = path.parent, time.time_ns
     profiles = station_profiles(file, folder)
+    check_links(file, profiles)
     memory = Memory(folder / file.agent.data / "learned.json")
     models = _models(file, profiles, memory, now_ns=clock())
     buses = plan_buses(file, folder, profiles, memory, clock=clock)
@@ -61,10 +67,14 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     own = folder / file.agent.profiles if file.agent.profiles else None
     schema = Schema.of(site_profiles(own))
     async with AsyncExitStack() as stack:
-        spool = await stack.enter_async_context(Spool(folder / file.agent.data / "spool.db"))
+        data = folder / file.agent.data
+        spool = await stack.enter_async_context(Spool(data / "spool.db"))
+        links = file.genealogy.links()
+        kept = await stack.enter_async_context(keeping(data, links, models, spool, clock=clock))
+        uplinks = [UplinkSpec(name=uplink.name, pack=uplink.compress) for uplink in file.uplink]
         outbox = Outbox(
             spool,
-            [UplinkSpec(name=uplink.name, pack=uplink.compress) for uplink in file.uplink],
+            [*uplinks, RECEIVER],
             schema,
             agent=file.agent.name,
             config_hash=fingerprint(path),
@@ -81,7 +91,9 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             )
             for uplink in file.uplink
         }
-        line = Line({model.station: model for model in models}, outbox, clock=clock)
+        line = Line(
+            {model.station: model for model in models}, outbox, clock=clock, watches=kept.watches
+        )
         board = Board(_site(file), models, clock=clock)
         agent = station_id(file, file.agent.name)
         gauges = Gauges(agent)
@@ -89,14 +101,23 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             line, outbox, spool, publishers, board, gauges=gauges, station=agent, clock=clock
         )
         runners = await _runners(stack, buses, spool, line, gauges)
+        desk = Desk(
+            kept.genealogy, catch_up=kept.keeper.catch_up, enter=entering(line, models, clock=clock)
+        )
         page_url = ""
         if file.page.enabled:
-            app = create_app(board, clock=clock, names=file.page.names)
+            app = create_app(
+                board,
+                clock=clock,
+                names=file.page.names,
+                trace=kept.genealogy.trace,
+            )
             page = serve(app, host=file.page.host, port=file.page.port, search=search_port)
             page_url = await stack.enter_async_context(page)
         work: dict[str, Coroutine[None, None, None]] = {
             "outbox": outbox.run(),
             "line": line.run(),
+            "genealogy": kept.keeper.run(),
             "memory": memory.run(),
             "health": health.run(max_bytes=file.agent.max_spool_mb * 1_000_000),
             **{f"bus {name}": runner.run() for name, runner in runners.items()},
@@ -108,6 +129,7 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
         stack.callback(memory.save)
         stack.callback(line.close)
         await stack.enter_async_context(_tasks(work))
+        await stack.enter_async_context(listening(data / control.NAME, desk.answer))
         log.info("%s %s watches %d stations", file.agent.name, VERSION, len(models))
         yield Edge(
             models=models,

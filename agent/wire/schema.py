@@ -73,6 +73,12 @@ _FIXED: Mapping[str, Mapping[str, FieldType]] = {
         "detail": "str",
         "before": "int",  # a counter's count at the last look before its reset
         "after": "int",  # and at the first after it
+        "register": "str",  # that told of the event
+        "value": "str",  # the recipe, lot or electrode now in use
+        "value_before": "str",
+        "since_ms": "int",  # when `value_before` was seen last
+        "note": "str",
+        "by": "str",
     },
     "agent": {
         "version": "str",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from collectors.record import Result
 from collectors.sample import Value
@@ -30,8 +30,19 @@ class Part:
     values: Mapping[str, Value | None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """Something done to the process at a station: an electrode dressed, a lot changed."""
+
+    station: str
+    deed: str  # the kind of event it is
+    time_ms: int
+    before: str
+    after: str
+
+
 class Ledger:
-    """A file of JSON lines, one a part. Without a path the parts are only made, not written.
+    """A file of JSON lines, one a part or deed. Without a path the parts are only made, not written.
 
     A new ledger replaces the file: it tells of one run.
     """
@@ -51,7 +62,7 @@ class Ledger:
         if self._file is not None:
             self._file.close()
 
-    def append(self, part: Part) -> None:
+    def append(self, part: Part | Deed) -> None:
         """Write `part` down; once this returns, a killed simulator cannot take it back."""
         if self._file is not None:
             self._file.write(json.dumps(asdict(part), separators=(",", ":")) + "\n")
@@ -60,8 +71,20 @@ class Ledger:
 
 def read(path: Path) -> Iterator[Part]:
     """Yield the parts of a ledger in the order they were made; a last line cut off is not one."""
+    for entry in _entries(path):
+        if "deed" not in entry:
+            yield Part(**{**entry, "result": Result(entry["result"])})
+
+
+def read_deeds(path: Path) -> Iterator[Deed]:
+    """Yield what was done to the process, in its order."""
+    for entry in _entries(path):
+        if "deed" in entry:
+            yield Deed(**entry)
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             if line.endswith("\n"):
-                entry = json.loads(line)
-                yield Part(**{**entry, "result": Result(entry["result"])})
+                yield json.loads(line)
