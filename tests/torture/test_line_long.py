@@ -21,5 +21,5 @@ def plant(tmp_path: Path, mosquitto: Mosquitto, influx: Database) -> Iterator[Pl
 @pytest.mark.mosquitto
 @pytest.mark.influxdb
 async def test_the_ledger_equals_the_database_after_100_000_parts(plant: Plant, seed: int) -> None:
-    spec = LineSpec(seed=seed, speed=25, formation_speed=2500, parts=25_000)
+    spec = LineSpec(seed=seed, speed=25, formation_speed=1000, parts=25_000)
     await ordeal(plant, spec, seed=seed)
