@@ -93,6 +93,7 @@ class StationTable(Strict):
     title: Text | None = None
     order: Order | None = None  # overrides the profile's byte order
     timeout_s: Positive | None = None
+    acknowledge: bool = False  # let Lini tell the machine which parts are stored
 
 
 class BrokerTable(Strict):
@@ -212,16 +213,23 @@ def load_sink(path: Path) -> SinkFile:
 def station_profiles(file: LiniFile, folder: Path) -> Mapping[str, Profile]:
     """Return the profile of each station, by the station's name.
 
-    Raises FixTheFileError naming every station whose profile does not exist.
+    Raises FixTheFileError naming every station whose profile does not exist, or does not fit.
     """
     own = _under(folder, file.agent.profiles)
     found: dict[str, Profile] = {}
     faults: list[str] = []
     for station in file.station:
         try:
-            found[station.name] = profiles.find(station.profile, folder=own)
+            profile = profiles.find(station.profile, folder=own)
         except FixTheFileError as error:
             faults.append(f"station {station.name}: {error}")
+            continue
+        found[station.name] = profile
+        if station.acknowledge and not (profile.records and profile.records.acknowledge):
+            faults.append(
+                f"station {station.name}: `acknowledge` is set, but its profile "
+                f"{station.profile} names no register for it"
+            )
     if faults:
         raise FixTheFileError("\n".join(faults))
     return found

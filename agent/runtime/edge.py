@@ -24,7 +24,7 @@ from agent.runtime.line import Line
 from agent.wire.schema import Schema
 from collectors.modbus.bus import Bus
 from collectors.modbus.device import Device, Place
-from collectors.modbus.reader import RecordReader
+from collectors.modbus.reader import RecordReader, name_of, reader_of
 from collectors.modbus.schedule import BusRunner
 from collectors.profile import Profile
 from collectors.sample import StationId
@@ -155,13 +155,13 @@ async def _runners(
                 device_id=station.device_id,
                 profile=model.profile,
                 timeout_s=station.timeout_s or model.profile.modbus.timeout_s,
+                acknowledge=station.acknowledge,
             )
             device = Device(place, bus, time.time_ns)
             devices.append(device)
             if source := model.profile.records:
-                reader = RecordReader(device, source)
-                reader.start_at(await spool.cursor(reader.name))
-                readers.append(reader)
+                cursor = await spool.cursor(name_of(device, source))
+                readers.append(reader_of(device, source, cursor))
         runners[table.name] = BusRunner(devices, readers, line)
     return runners
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from collectors.errors import RefusedError, WrongDeviceError
+from collectors.errors import FixTheFileError, RefusedError, WrongDeviceError
 from collectors.modbus.bus import Bus
 from collectors.modbus.decode import Decoded, Decoder
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
 from collectors.modbus.plan import Item, Read, items_of, place, plan
 from collectors.profile import Profile
 from collectors.quality import Fault, Reason
@@ -17,12 +17,16 @@ Clock = Callable[[], int]  # wall clock in ns since 1970
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a device is, and how it is read: a station of the plant behind a device id of a bus."""
+    """Where a device is, and how it is read: a station of the plant behind a device id of a bus.
+
+    `acknowledge` is the site's leave to write the one register that the profile names for it.
+    """
 
     station: StationId
     device_id: int
     profile: Profile
     timeout_s: float
+    acknowledge: bool = False
 
 
 class Device:
@@ -99,6 +103,26 @@ class Device:
         """Return the data bytes of one read."""
         request = Request(self.place.device_id, read.table, read.address, read.count)
         return await self._bus.read(request, self.place.timeout_s)
+
+    async def queue(self, address: int) -> bytes:
+        """Return the registers in the FIFO queue at `address`, oldest first; it stays as it is."""
+        request = QueueRequest(self.place.device_id, address)
+        return await self._bus.read(request, self.place.timeout_s)
+
+    async def acknowledge(self, value: int) -> None:
+        """Tell the machine which part is stored: the one write of this engine.
+
+        Raises FixTheFileError unless both the profile and the site allow it.
+        """
+        records = self.place.profile.records
+        if records is None or records.acknowledge is None or not self.place.acknowledge:
+            raise FixTheFileError(
+                f"{self.station}: nothing may be written to this device",
+                "name the register in [records] of the profile, and set `acknowledge = true`",
+            )
+        address = self.place.profile.named(records.acknowledge).address
+        request = Acknowledgement(self.place.device_id, address, value)
+        await self._bus.read(request, self.place.timeout_s)
 
     def _one(self, name: str) -> Decoder:
         item = place(self.place.profile, self.place.profile.named(name))

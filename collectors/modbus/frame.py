@@ -12,15 +12,18 @@ from typing import Protocol
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 
+from collectors.record_source import QUEUE_REGISTERS
 from collectors.register import Table
 
 _FUNCTIONS = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
+_READ_QUEUE = 24
+_WRITE_REGISTER = 6
 _EXCEPTION = 0x80
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One read. There is no other kind: this engine cannot write."""
+    """One read. The only write there is, `Acknowledgement`, names no register but its own."""
 
     device_id: int
     table: Table
@@ -42,6 +45,21 @@ class Request:
         """The request without its frame."""
         return struct.pack(">BHH", self.function, self.address, self.count)
 
+    @property
+    def opening(self) -> bytes:
+        """The first bytes of the answer that are known before it comes."""
+        return bytes([self.function, self.byte_count])
+
+    def answer_size(self, begun: bytes) -> int | None:
+        """Return how long the answer is that begins so; None while that cannot be told."""
+        del begun
+        return 2 + self.byte_count
+
+    def payload(self, pdu: bytes) -> bytes | None:
+        """Return the data bytes of a whole answer; None when it answers something else."""
+        fits = pdu.startswith(self.opening) and len(pdu) == self.answer_size(pdu)
+        return pdu[2:] if fits else None
+
     def __str__(self) -> str:
         span = f"{self.address}" if self.count == 1 else f"{self.address}-{self.address_end}"
         return f"device {self.device_id}, {self.table} {span}"
@@ -50,6 +68,74 @@ class Request:
     def address_end(self) -> int:
         """The last address of the read."""
         return self.address + self.count - 1
+
+
+class QueueRequest(Request):
+    """A look into a FIFO queue by function 24, which leaves the queue as it is.
+
+    The answer is as long as the queue: a byte count of two bytes, the number of registers in the
+    queue (at most 31), and the registers.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, device_id: int, address: int) -> None:
+        super().__init__(device_id, Table.HOLDING, address, 1)
+
+    @property
+    def function(self) -> int:
+        return _READ_QUEUE
+
+    @property
+    def pdu(self) -> bytes:
+        return struct.pack(">BH", self.function, self.address)
+
+    @property
+    def opening(self) -> bytes:
+        return bytes([self.function, 0])  # the longest answer has 64 bytes
+
+    def answer_size(self, begun: bytes) -> int | None:
+        return 3 + begun[2] if len(begun) > 2 else None
+
+    def payload(self, pdu: bytes) -> bytes | None:
+        if len(pdu) < 5 or pdu[0] != self.function:
+            return None
+        byte_count, registers = struct.unpack_from(">HH", pdu, 1)
+        fits = len(pdu) == 3 + byte_count == 5 + 2 * registers and registers <= QUEUE_REGISTERS
+        return pdu[5:] if fits else None
+
+
+class Acknowledgement(Request):
+    """The one write of the engine, by function 6: tells a machine which part is stored.
+
+    A machine that took it sends the request back.
+    """
+
+    __slots__ = ("_value",)
+    _value: int
+
+    def __init__(self, device_id: int, address: int, value: int) -> None:
+        super().__init__(device_id, Table.HOLDING, address, 1)
+        object.__setattr__(self, "_value", value)
+
+    @property
+    def function(self) -> int:
+        return _WRITE_REGISTER
+
+    @property
+    def pdu(self) -> bytes:
+        return struct.pack(">BHH", self.function, self.address, self._value)
+
+    @property
+    def opening(self) -> bytes:
+        return self.pdu
+
+    def answer_size(self, begun: bytes) -> int | None:
+        del begun
+        return len(self.pdu)
+
+    def payload(self, pdu: bytes) -> bytes | None:
+        return b"" if pdu == self.pdu else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +199,18 @@ class RtuFramer:
 
     def find(self, buffer: bytearray, request: Request, transaction: int) -> Answer | None:
         del transaction
-        good = bytes([request.device_id, request.function, request.byte_count])
-        bad = bytes([request.device_id, request.function | _EXCEPTION])
-        for head, size in ((good, 3 + request.byte_count + 2), (bad, 5)):
-            start = buffer.find(head)
+        device = bytes([request.device_id])
+        for opening in (request.opening, bytes([request.function | _EXCEPTION])):
+            start = buffer.find(device + opening)
             while start >= 0:
-                frame = bytes(buffer[start : start + size])
-                if len(frame) == size and _crc(frame[:-2]) == frame[-2:]:
-                    del buffer[: start + size]
+                begun = bytes(buffer[start + 1 :])
+                size = 2 if opening[0] & _EXCEPTION else request.answer_size(begun)
+                frame = bytes(buffer[start : start + 1 + (size or 0) + 2])
+                is_complete = size is not None and len(frame) == 1 + size + 2
+                if is_complete and _crc(frame[:-2]) == frame[-2:]:
+                    del buffer[: start + len(frame)]
                     return _answer(frame[1:-2], request)
-                start = buffer.find(head, start + 1)
+                start = buffer.find(device + opening, start + 1)
         return None
 
 
@@ -130,10 +218,8 @@ def _answer(pdu: bytes, request: Request) -> Answer | None:
     """Return what a PDU answers to `request`, or None when it answers something else."""
     if pdu[0] == request.function | _EXCEPTION and len(pdu) == 2:
         return Answer(exception=pdu[1])
-    fits = pdu[0] == request.function and len(pdu) == 2 + request.byte_count
-    if fits and pdu[1] == request.byte_count:
-        return Answer(payload=pdu[2:])
-    return None
+    payload = request.payload(pdu)
+    return None if payload is None else Answer(payload=payload)
 
 
 def _crc(data: bytes) -> bytes:
