@@ -116,6 +116,11 @@ class RecordSource(Strict):
         named = (self.sequence, self.write_index, self.signal, self.total, self.acknowledge)
         yield from (name for name in named if name)
 
+    @property
+    def most_behind(self) -> int:
+        """How many parts a step back may mean to be the wrap of a counter, and not its reset."""
+        return max(2 * self.entries, self.wrap // 8)
+
     def number_of(self, seq: int) -> int:
         """Return the machine's own number of part `seq`, which counts on through the wraps."""
         return (seq - self.wrap_to) % self.wrap + self.wrap_to
@@ -150,10 +155,12 @@ class RecordSource(Strict):
             yield f"a {self.shape} needs `{missing[0]}`"
         if alien := sorted(given - _NEEDS[self.shape] - _MAY[self.shape]):
             yield f"`{alien[0]}` is not for a {self.shape}"
-        if self.end and not self.begin:
-            yield "`end` needs `begin`"
-        if self.wrap < 2 * self.entries:
+        if bool(self.begin) != bool(self.end):
+            yield "`begin` and `end` guard a part together"
+        if self.wrap < 4 * self.entries:
             yield f"`wrap` {self.wrap} is too short to tell {self.entries} parts from a reset"
+        if self.wrap + self.wrap_to > 2**32:
+            yield f"`wrap` {self.wrap} and `wrap_to` {self.wrap_to} make a number of 33 bits"
         if self.shape in {Shape.RING, Shape.FIFO}:
             yield from self._faults_of_slots()
         if self.cycle_s is not None and self.period_s > self.cycle_s:

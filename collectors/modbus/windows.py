@@ -167,19 +167,34 @@ class QueueWindow:
     async def head(self) -> Head | None:
         """Return the newest number in the queue; None while it is empty, or being filled."""
         found = await self._main.read()
-        self._seen = await self._queue()
-        seq = self._seen[-1].values.get(self._source.begin or "") if self._seen else None
-        if not isinstance(seq, int):
+        self._seen = self._whole(await self._queue())
+        if not self._seen:
             return None
         acknowledged = found.get(self._source.acknowledge or "")
+        seq = int(self._seen[-1].values[self._source.begin or ""])
         return Head(seq=seq, held=len(self._seen), acknowledged=acknowledged)
 
     async def slots(self, seqs: Sequence[int], head: Head) -> dict[int, Slot]:
         """Return the entries that came with `head`: one answer is one moment."""
-        newest = len(self._seen) - 1
-        wrap = self._source.wrap
-        ages = {seq: (head.seq - seq) % wrap for seq in seqs}
-        return {seq: self._seen[newest - age] for seq, age in ages.items() if age <= newest}
+        ages = {seq: (head.seq - seq) % self._source.wrap for seq in seqs}
+        held = len(self._seen)
+        return {seq: self._seen[-1 - age] for seq, age in ages.items() if age < held}
+
+    def _whole(self, slots: Sequence[Slot]) -> Sequence[Slot]:
+        """Return the last entries that are whole and follow each other.
+
+        A machine that drops the oldest word for each that it adds shows none for a moment.
+        """
+        begin, end = self._source.begin or "", self._source.end or ""
+        whole: list[Slot] = []
+        for slot in reversed(slots):
+            number = slot.values.get(begin)
+            if not isinstance(number, int) or number != slot.values.get(end):
+                break
+            if whole and whole[-1].values[begin] != self._source.number_of(number + 1):
+                break
+            whole.append(slot)
+        return whole[::-1]
 
     async def _queue(self) -> Sequence[Slot]:
         payload = await self._device.queue(self._source.address)

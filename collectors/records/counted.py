@@ -172,10 +172,10 @@ class CountedEngine:
         return self._source.edge == "rising" and not look.level
 
     def _is_reset(self, look: Look, mark: _Mark) -> bool:
-        """Whether the machine's total began anew: a step back is too far to be a wrap."""
-        if mark.total is None or look.total is None:
+        """Whether the machine's total began anew: it went back, and too far for a wrap."""
+        if mark.total is None or look.total is None or look.total >= mark.total:
             return False
-        return (look.total - mark.total) % self._source.wrap > self._source.wrap // 2
+        return (look.total - mark.total) % self._source.wrap > self._source.most_behind
 
     def _made(self, look: Look, mark: _Mark) -> int | None:
         """Return how many parts the machine's total has counted since; None without a total."""
@@ -203,9 +203,9 @@ class CountedEngine:
         if self._is_acknowledged or self._made(look, mark) is not None:
             return ""
         if source.shape is Shape.FIFO:
-            is_whole = len(look.slots) < source.entries and not mark.digests
-            is_all_new = fresh > 0 and fresh == len(look.slots)
-            return "" if is_whole or not is_all_new else "nothing of what was stored is left"
+            may_overflow = bool(mark.digests) or fresh == source.entries
+            is_all_new = fresh == len(look.slots) and look.digests != mark.digests
+            return "nothing of what was stored is left" if is_all_new and may_overflow else ""
         if source.edge == "toggle" and fresh and look.level == mark.level:
             return "the bit stands as before, but the block is another"
         if unwatched_s is None:

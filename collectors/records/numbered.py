@@ -11,6 +11,7 @@ from collectors.record_source import RecordSource, Shape
 from collectors.records.batch import Batch, Journal, Slot, contradicts, merged
 from collectors.sample import StationId
 
+_BEFORE = "before the first"  # mark of a cursor: no part was found yet, and none is missed
 _PATIENCE = 3  # looks at a slot that is not what it should be, before the worst is believed
 
 
@@ -72,7 +73,7 @@ class NumberedEngine:
         else:
             behind = self._age(last, head)
             newest = last + behind
-            known = last if behind < head.held and self.cursor.mark else None
+            known = last if behind < head.held and self.cursor.mark not in {"", _BEFORE} else None
         oldest = max(last, newest - head.held) + 1
         cursor = Cursor(epoch=epoch, seq=oldest - 1)
         if oldest > last + 1:
@@ -87,7 +88,7 @@ class NumberedEngine:
             events=tuple(events),
             known=known,
             seqs=seqs,
-            is_first=self.cursor.seq is None,
+            is_first=self.cursor.seq is None or self.cursor.mark == _BEFORE,
         )
         return seqs if known is None else range(known, seqs.stop)
 
@@ -120,13 +121,19 @@ class NumberedEngine:
         cursor = pending.cursor
         events = list(pending.events)
         records: list[Record] = []
+        whole = {
+            seq: slot
+            for seq, slot in slots.items()
+            if self._is_whole(slot, seq, pending.head, head)
+        }
         for seq in pending.seqs:
-            slot = slots.get(seq)
-            if slot is not None and self._is_whole(slot, seq, pending.head, head):
+            self._torn[seq] = self._torn.get(seq, 0) + (seq not in whole)
+        for seq in pending.seqs:
+            if slot := whole.get(seq):
                 cursor = Cursor(epoch=cursor.epoch, seq=seq, mark=slot.digest)
                 records.append(self._journal.record(slot, cursor, at_ns))
             elif pending.is_first and not records:
-                cursor = Cursor(epoch=cursor.epoch, seq=seq)
+                cursor = Cursor(epoch=cursor.epoch, seq=seq, mark=_BEFORE)
             elif reason := self._why_lost(seq, head):
                 cursor = Cursor(epoch=cursor.epoch, seq=seq)
                 events.append(self._journal.lost(at_ns, cursor, seq, seq, reason))
@@ -155,17 +162,17 @@ class NumberedEngine:
         return (head.seq - seq) % self._source.wrap
 
     def _went_back(self, seq: int, head: Head) -> bool:
-        """Whether the counter began anew: a step back is too far to be a wrap, or 0 that is none."""
-        if head.seq < self._source.wrap_to:
-            return seq > 0
-        return self._age(seq, head) > self._source.wrap // 2
+        """Whether the counter began anew: it went back, and too far for a wrap."""
+        source = self._source
+        if seq == 0 or head.seq >= source.number_of(seq):
+            return False
+        return head.seq < source.wrap_to or self._age(seq, head) > source.most_behind
 
     def _is_whole(self, slot: Slot, seq: int, before: Head, after: Head) -> bool:
         source = self._source
         if source.begin is None:  # all there is to tell is that the counter stood still
             return before.seq == after.seq == source.number_of(seq)
-        begin = slot.values.get(source.begin)
-        end = slot.values.get(source.end) if source.end else begin
+        begin, end = slot.values.get(source.begin), slot.values.get(source.end or "")
         return begin == end == source.number_of(seq)
 
     def _is_in_doubt(self, pending: _Wanted, slots: Mapping[int, Slot], head: Head) -> bool:
@@ -194,5 +201,4 @@ class NumberedEngine:
             return ""  # the counter went back meanwhile: the next round sees a new epoch
         if age >= head.held:
             return "overwritten"
-        self._torn[seq] = self._torn.get(seq, 0) + 1
         return "torn" if self._torn[seq] >= _PATIENCE else ""
