@@ -11,7 +11,7 @@ from collectors.record_source import RecordSource, Shape
 from collectors.records.batch import Batch, Journal, Slot, contradicts, merged
 from collectors.sample import StationId
 
-_BEFORE = "before the first"  # mark of a cursor: no part was found yet, and none is missed
+_FOREIGN = "foreign "  # begins the mark of a cursor before the first part: see `_Wanted.foreign`
 _PATIENCE = 3  # looks at a slot that is not what it should be, before the worst is believed
 
 
@@ -34,7 +34,7 @@ class _Wanted:
     events: tuple[Event, ...]
     known: int | None
     seqs: range
-    is_first: bool
+    foreign: int  # parts up to this one were made before the first look, and are not missed
 
 
 class NumberedEngine:
@@ -64,7 +64,9 @@ class NumberedEngine:
         events: list[Event] = []
         known = None
         epoch, last, newest = self.cursor.epoch, self.cursor.seq, head.seq
-        if last is None:  # what was before the first look is not ours
+        foreign = self._foreign
+        if last is None or (foreign and head.seq < self._source.number_of(last)):
+            foreign = newest
             last = max(0, newest - head.held)
         elif self._went_back(last, head):
             begun, event = self._journal.next_epoch(self.cursor, head.seq, at_ns)
@@ -73,13 +75,14 @@ class NumberedEngine:
         else:
             behind = self._age(last, head)
             newest = last + behind
-            known = last if behind < head.held and self.cursor.mark not in {"", _BEFORE} else None
+            known = last if behind < head.held and self.cursor.mark and not foreign else None
         oldest = max(last, newest - head.held) + 1
         cursor = Cursor(epoch=epoch, seq=oldest - 1)
-        if oldest > last + 1:
-            lost = self._journal.lost(at_ns, cursor, last + 1, oldest - 1, "overwritten")
+        first_lost = max(last, foreign) + 1
+        if oldest > first_lost:
+            lost = self._journal.lost(at_ns, cursor, first_lost, oldest - 1, "overwritten")
             events.append(lost)
-        elif cursor == replace(self.cursor, mark=""):
+        if cursor == replace(self.cursor, mark=""):
             cursor = self.cursor
         seqs = range(oldest, min(newest, oldest + most - 1) + 1)
         self._pending = _Wanted(
@@ -88,14 +91,14 @@ class NumberedEngine:
             events=tuple(events),
             known=known,
             seqs=seqs,
-            is_first=self.cursor.seq is None or self.cursor.mark == _BEFORE,
+            foreign=foreign,
         )
         return seqs if known is None else range(known, seqs.stop)
 
     def is_as_stored(self, slots: Mapping[int, Slot]) -> bool:
         """Whether nothing but the last stored part was fetched, and it is as it was."""
         pending = self._pending
-        if pending is None or pending.seqs or pending.events or pending.is_first:
+        if pending is None or pending.seqs or pending.events or self.cursor.seq is None:
             return False
         slot = slots.get(pending.known) if pending.known is not None else None
         if slot is not None and slot.digest == self.cursor.mark:
@@ -132,8 +135,9 @@ class NumberedEngine:
             if slot := whole.get(seq):
                 cursor = Cursor(epoch=cursor.epoch, seq=seq, mark=slot.digest)
                 records.append(self._journal.record(slot, cursor, at_ns))
-            elif pending.is_first and not records:
-                cursor = Cursor(epoch=cursor.epoch, seq=seq, mark=_BEFORE)
+            elif seq <= pending.foreign and not records:
+                mark = f"{_FOREIGN}{pending.foreign}" if seq < pending.foreign else ""
+                cursor = Cursor(epoch=cursor.epoch, seq=seq, mark=mark)
             elif reason := self._why_lost(seq, head):
                 cursor = Cursor(epoch=cursor.epoch, seq=seq)
                 events.append(self._journal.lost(at_ns, cursor, seq, seq, reason))
@@ -156,6 +160,11 @@ class NumberedEngine:
         self._torn = {
             seq: tries for seq, tries in self._torn.items() if seq > (self.cursor.seq or 0)
         }
+
+    @property
+    def _foreign(self) -> int:
+        mark = self.cursor.mark
+        return int(mark.removeprefix(_FOREIGN)) if mark.startswith(_FOREIGN) else 0
 
     def _age(self, seq: int, head: Head) -> int:
         """Return how many parts were made after `seq`."""

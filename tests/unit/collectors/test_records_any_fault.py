@@ -213,6 +213,8 @@ class Plant(RuleBasedStateMachine):
         Either the counter tells, or the last part that was stored should be there and is not.
         """
         source, number = self.machine.source, self.machine.source.number_of(seq)
+        if not self.agent.disk.records:
+            return True  # there is nothing yet that could be taken for another
         behind = (count - number) % source.wrap
         if count < number and (count < source.wrap_to or behind > source.most_behind):
             return True
