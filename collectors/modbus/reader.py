@@ -56,8 +56,8 @@ class NumberedReader(RecordReader):
         super().__init__(device, source)
         self._window = _numbered_window(device, source)
         self._engine = NumberedEngine(source, device.station, cursor)
-        self._settle_s = source.settle_s if source.begin is None else 0.0
-        self._is_one_moment = source.shape is Shape.FIFO
+        is_guarded = source.begin is not None and source.shape is not Shape.FIFO
+        self._settle_s = 0.0 if is_guarded else source.settle_s
 
     async def read(self) -> Batch:
         engine, window, device = self._engine, self._window, self.device
@@ -70,11 +70,11 @@ class NumberedReader(RecordReader):
             # Only now: a machine that began anew must not be told the number of an older part.
             await self._acknowledge(head.acknowledged, engine.acknowledgement)
             return Batch(cursor=engine.cursor)
-        after = head
-        if seqs and not self._is_one_moment:
-            # What was overwritten or reset meanwhile must not be taken for a part.
-            await asyncio.sleep(self._settle_s)
-            after = await window.head() or head
+        # Look again: what was overwritten or reset meanwhile must not be taken for a part.
+        await asyncio.sleep(self._settle_s)
+        after = await window.head()
+        if after is None or not window.stood_still:
+            return Batch(cursor=engine.cursor)
         return engine.accept(slots, after, at_ns=device.clock())
 
     def stored(self, batch: Batch) -> None:

@@ -51,6 +51,8 @@ class MainRegisters:
 class RingWindow:
     """A ring of slots."""
 
+    stood_still = True  # a slot tells by itself whether it is whole
+
     def __init__(self, device: Device, source: RecordSource) -> None:
         self._device = device
         self._source = source
@@ -108,6 +110,8 @@ class RingWindow:
 class BlockWindow:
     """One block and its counter."""
 
+    stood_still = True  # the counter tells
+
     def __init__(self, device: Device, source: RecordSource) -> None:
         self._source = source
         others = _acknowledge(device, source)
@@ -157,6 +161,8 @@ class QueueWindow:
         self._main = MainRegisters(device, (), others)
         self._strip = _Strip(device, source)
         self._seen: Sequence[Slot] = ()
+        self.stood_still = False
+        """Whether the last two heads saw the same: words shifted by one can look like a part."""
 
     async def look(self) -> Look:
         """Return what the machine shows."""
@@ -167,7 +173,8 @@ class QueueWindow:
     async def head(self) -> Head | None:
         """Return the newest number in the queue; None while it is empty, or being filled."""
         found = await self._main.read()
-        self._seen = self._whole(await self._queue())
+        before, self._seen = self._seen, self._whole(await self._queue())
+        self.stood_still = before == self._seen
         if not self._seen:
             return None
         acknowledged = found.get(self._source.acknowledge or "")
