@@ -48,7 +48,6 @@ class Wire:
 
     def __init__(self, machine: Machine, clock: Clock) -> None:
         self.script: Iterator[Act] = iter(())
-        self.writes: list[int] = []
         self._machine = machine
         self._clock = clock
 
@@ -111,6 +110,7 @@ class Agent:
         self.wire = Wire(machine, clock)
         self._machine = machine
         self._clock = clock
+        self.may_acknowledge = machine.variant.waits
         self._must_identify = True
         self._loop = Loop(clock)
         self.start()
@@ -126,7 +126,7 @@ class Agent:
             device_id=1,
             profile=self._machine.profile,
             timeout_s=1.0,
-            acknowledge=self._machine.variant.waits,
+            acknowledge=self.may_acknowledge,
         )
         device = Device(place, cast(Bus, self.wire), lambda: int(1e18 + self._clock.now * 1e9))
         self._device = device
