@@ -117,6 +117,18 @@ class RecordSource(Strict):
         yield from (name for name in named if name)
 
     @property
+    def identity(self) -> frozenset[str]:
+        """The slot's registers by which a part is known again.
+
+        With a clock in the slot, its stamp and serial: other values of a stored part may be
+        edited later, as by an inspection. What has no number is known by all of it.
+        """
+        if self.is_numbered and self.time_s:
+            named = (self.begin, self.end, self.time_s, self.time_ms, self.serial)
+            return frozenset(name for name in named if name)
+        return frozenset(each.name for each in self.registers)
+
+    @property
     def most_behind(self) -> int:
         """How many parts a step back may mean to be the wrap of a counter, and not its reset."""
         return max(2 * self.entries, self.wrap // 8)

@@ -218,7 +218,8 @@ class _Strip:
         items = tuple(place(profile, register) for register in source.registers)
         table = profile.modbus.table
         self._slot = Decoder(Read(table=table, address=0, count=source.stride, items=items))
-        self._layout = str(source.stride)
+        self._identity = [item for item in items if item.register.name in source.identity]
+        self._layout = _layout(self._identity)
 
     def cut(self, payload: bytes) -> list[Slot]:
         """Return the slots that `payload` holds."""
@@ -227,7 +228,8 @@ class _Strip:
 
     def _one(self, payload: bytes) -> Slot:
         (part,) = self._slot.decode(payload)
-        return Slot(part.values, part.faults, _digest(self._layout, payload))
+        content = (_bytes_of(item, self._slot.read, payload) for item in self._identity)
+        return Slot(part.values, part.faults, _digest(self._layout, content))
 
 
 class _Block:
@@ -238,8 +240,8 @@ class _Block:
         self._device = device
         items = [place(profile, each, base=source.address) for each in source.registers]
         self._decoders = decoders(plan(items, profile.modbus))
-        places = sorted((item.table, item.address, item.end) for item in items)
-        self._layout = blake2s(repr(places).encode(), digest_size=4).hexdigest()
+        self._identity = source.identity
+        self._layout = _layout(item for item in items if item.register.name in self._identity)
 
     async def read(self) -> Slot:
         """Return what the block holds."""
@@ -251,8 +253,9 @@ class _Block:
             (part,) = decoder.decode(payload)
             values.update(part.values)
             faults.update(part.faults)
-            content += (_bytes_of(item, decoder.read, payload) for item in decoder.read.items)
-        return Slot(values, faults, _digest(self._layout, b"".join(content)))
+            known = (item for item in decoder.read.items if item.register.name in self._identity)
+            content += (_bytes_of(item, decoder.read, payload) for item in known)
+        return Slot(values, faults, _digest(self._layout, content))
 
 
 def _bytes_of(item: Item, read: Read, payload: bytes) -> bytes:
@@ -263,8 +266,14 @@ def _bytes_of(item: Item, read: Read, payload: bytes) -> bytes:
     return payload[2 * first : 2 * (item.end - read.address)]
 
 
-def _digest(layout: str, content: bytes) -> str:
-    return f"{layout}-{blake2s(content, digest_size=8).hexdigest()}"
+def _layout(items: Iterable[Item]) -> str:
+    """Return what changes when a profile's edit makes its digests another thing."""
+    places = sorted((item.table, item.address, item.end) for item in items)
+    return blake2s(repr(places).encode(), digest_size=4).hexdigest()
+
+
+def _digest(layout: str, content: Iterable[bytes]) -> str:
+    return f"{layout}-{blake2s(b''.join(content), digest_size=8).hexdigest()}"
 
 
 def _named(*names: str | None) -> list[str]:

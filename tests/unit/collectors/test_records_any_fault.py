@@ -3,8 +3,9 @@
 Whatever happens between two requests: each part that can still be read is stored once; each that
 cannot is told, with the right numbers where the machine counts; no record is a mixture of two.
 
-Two things are taken for granted, since no reader could do without: a machine needs longer to boot
-than a look takes, and after a reset that nobody saw it does not count past all that would show it.
+Three things are taken for granted, since no reader could do without: a machine needs longer to
+boot than a look takes; after a reset that nobody saw it does not count past all that would show
+it; and between two looks its counter does not go round.
 """
 
 from collections.abc import Callable
@@ -114,6 +115,7 @@ class Plant(RuleBasedStateMachine):
         self.machine.may_begin = self.can_be_told_from_progress
         self.agent = Agent(self.machine, self.clock)
         self.seen_epoch = 1
+        self.made_at_batch = 0
         self.has_its_map = True
 
     def teardown(self) -> None:
@@ -143,9 +145,11 @@ class Plant(RuleBasedStateMachine):
     def poll(self, script: list[Act], fate: Fate) -> None:
         self.clock.now += PERIOD_S
         self.machine.catch_up()
-        epoch = self.machine.epoch
+        epoch, made = self.machine.epoch, len(self.machine.made)
         before = self.agent.disk.cursor.epoch
         batch = self.agent.poll(script if self.may_reset() else without_resets(script), fate)
+        if batch:
+            self.made_at_batch = made
         if batch and batch.records:
             ids = {part.id: part.epoch for part in self.machine.made}
             self.seen_epoch = ids.get(int(batch.records[-1].values["a"]), self.seen_epoch)
@@ -199,9 +203,12 @@ class Plant(RuleBasedStateMachine):
     def can_be_told_from_progress(self) -> bool:
         """Whether one more part leaves a reset visible that nobody saw yet."""
         cursor, machine = self.agent.disk.cursor, self.machine
+        source = machine.source
+        unseen = len(machine.made) - self.made_at_batch
+        if machine.variant.is_numbered and unseen >= source.most_behind - source.entries:
+            return False  # nobody can tell a counter that has gone all the way round
         if machine.epoch == self.seen_epoch or not cursor.seq or not machine.variant.is_exact:
             return True
-        source = machine.source
         if not machine.variant.is_numbered:
             total = cursor.mark.split(" ")[2]
             return not total or machine.number + 1 < max(1, int(total)) or total == "0"
@@ -213,7 +220,7 @@ class Plant(RuleBasedStateMachine):
         Either the counter tells, or the last part that was stored should be there and is not.
         """
         source, number = self.machine.source, self.machine.source.number_of(seq)
-        if not self.agent.disk.records:
+        if self.agent.disk.cursor.mark.startswith("foreign"):
             return True  # there is nothing yet that could be taken for another
         behind = (count - number) % source.wrap
         if count < number and (count < source.wrap_to or behind > source.most_behind):

@@ -12,7 +12,7 @@ from collectors.errors import FixTheFileError
 from collectors.profile import Profile
 from collectors.record import Event, Result
 from collectors.record_source import RecordSource, Shape
-from tests.unit.collectors.record_agent import Agent
+from tests.unit.collectors.record_agent import Act, Agent
 from tests.unit.collectors.record_machine import CYCLE_S, Clock, Machine, Variant
 
 WAITING = [
@@ -23,6 +23,7 @@ WAITING = [
     Variant(shape=Shape.FIFO, wrap=60_000, wrap_to=1, waits=True),
 ]
 WATCHED = [replace(variant, waits=False) for variant in WAITING]
+NOISE: list[Act] = ["lost", "answer lost"]
 by_name = pytest.mark.parametrize("variant", WAITING, ids=lambda v: f"{v.shape}-{v.edge}")
 
 
@@ -70,7 +71,7 @@ def test_a_machine_that_waits_is_told_and_goes_on(variant: Variant) -> None:
     bench.look(3)
     for number in range(6):
         bench.machine.make(2)  # of a ring or block, the second must wait
-        bench.agent.poll(["lost", "answer lost"][: number % 3])
+        bench.agent.poll(NOISE[: number % 3])
         if number == 3:
             bench.agent.start()
         bench.look(4)
@@ -163,6 +164,14 @@ def test_parts_of_the_test_mode_are_kept_and_marked() -> None:
     bench.agent.close()
     assert [each.result for each in bench.agent.disk.records] == [Result.UNKNOWN, Result.TEST]
     assert "mode" not in bench.agent.disk.records[0].values
+
+
+def test_a_part_is_known_again_by_its_stamp_not_by_what_is_edited_later() -> None:
+    """An inspection that changes a stored slot makes no second record, nor a new epoch."""
+    records = Variant(shape=Shape.RING).profile().records
+    assert records is not None
+    assert records.identity == {"begin", "end", "a", "b"}
+    assert records.model_copy(update={"time_s": "a"}).identity == {"begin", "end", "a", "serial"}
 
 
 def faulty(**changes: Any) -> dict[str, Any]:
