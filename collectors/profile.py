@@ -5,7 +5,7 @@ name of a register stands as a comment beside it. Addresses are those of the pro
 counted from 0: a manual's 40001 or 30001 is address 0.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from collectors import toml_file
+from collectors.block import Registers
 from collectors.errors import FixTheFileError
 from collectors.record_source import RecordSource
 from collectors.register import (
@@ -23,12 +24,11 @@ from collectors.register import (
     Order,
     Positive,
     Register,
-    Registers,
-    Strict,
     Table,
     Text,
     Type,
 )
+from collectors.toml_file import Strict
 
 _FOLDER = resources.files("collectors") / "profiles"
 
@@ -121,6 +121,24 @@ class Channels(Strict):
     group: Name
     registers: Registers
 
+    @model_validator(mode="after")
+    def _are_apart(self) -> Self:
+        longest = max((each.end for each in self.registers), default=0)
+        if self.address + (self.count - 1) * self.stride + longest > 65536:
+            raise ValueError("the last channel reaches beyond address 65535")
+        owners: dict[tuple[Table | None, int], int] = {}
+        for number in range(1, self.count + 1):
+            base = (number - 1) * self.stride
+            for each in self.registers:
+                for address in range(base + each.address, base + each.end):
+                    owner = owners.setdefault((each.table, address), number)
+                    if owner != number:
+                        raise ValueError(
+                            f"`{each.name}` of channel {owner} reaches into channel {number}: "
+                            f"`stride` {self.stride} is too short"
+                        )
+        return self
+
 
 class Profile(Strict):
     """Everything Lini knows of one model of equipment."""
@@ -153,16 +171,16 @@ class Profile(Strict):
         """Return the table a register stands in."""
         return register.table or self.modbus.table
 
+    def in_order(self, order: Order) -> Self:
+        """Return the profile of a machine that is set to another byte order."""
+        return self.model_copy(update={"modbus": self.modbus.model_copy(update={"order": order})})
+
     def order_of(self, register: Register) -> Order:
         """Return the byte order of a register."""
         return register.order or self.modbus.order
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        for block in self._blocks():
-            names = [each.name for each in block]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"two registers are called {', '.join(twice)}")
         known = {each.name for each in self.registers}
         for role, name in self._named_roles():
             if name not in known:
@@ -172,18 +190,20 @@ class Profile(Strict):
         )
         if unknown := sorted(group for group in used if group and group not in self.groups):
             raise ValueError(f"there is no poll group {', '.join(unknown)} in [groups]")
-        if fault := next(self._faults_of_registers(known), None):
+        if fault := next(self._faults_of_registers(), None):
             raise ValueError(fault)
         return self
 
-    def _faults_of_registers(self, known: Collection[str]) -> Iterator[str]:
-        for each in self.registers:
+    def _faults_of_registers(self) -> Iterator[str]:
+        for each in (*self.registers, *(self.records.registers if self.records else ())):
             if self.table_of(each).holds_bits and each.type is not Type.BOOL:
                 yield f"`{each.name}` is in a table of bits: its type must be bool"
-            if each.scaled_by and each.scaled_by.register_name not in known:
+        for each in self.registers:
+            decider = each.scaled_by and self.named(each.scaled_by.register_name)
+            if decider and self.group_of(decider) != self.group_of(each):
                 yield (
-                    f"`{each.name}` is scaled by `{each.scaled_by.register_name}`, "
-                    "which does not exist"
+                    f"`{each.name}` is scaled by `{decider.name}` of another poll group: "
+                    "read both in one, so that they are of one moment"
                 )
             if each.address + each.words > 65536:
                 yield f"`{each.name}` reaches beyond address 65535"
@@ -191,13 +211,6 @@ class Profile(Strict):
             told = self.named(self.records.acknowledge)
             if self.table_of(told) is not Table.HOLDING or told.type is not Type.UINT16:
                 yield f"`{told.name}` is written: it must be a uint16 holding register"
-
-    def _blocks(self) -> Iterator[tuple[Register, ...]]:
-        yield self.registers
-        if self.channels:
-            yield self.channels.registers
-        if self.records:
-            yield self.records.registers
 
     def _named_roles(self) -> Iterator[tuple[str, str]]:
         for role in ("identity", "heartbeat", "state", "mode"):

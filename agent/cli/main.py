@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import demo, run, simulate, sink
+from agent.cli import demo, plan, run, simulate, sink
 from collectors.errors import FixTheFileError, LiniError
 
 _EXIT_FAULT = 1
@@ -26,6 +26,7 @@ app = typer.Typer(
     ),
 )
 app.command("demo")(demo.demo)
+app.command("plan")(plan.plan)
 app.command("run")(run.run)
 app.command("sink")(sink.sink)
 app.command("simulate")(simulate.simulate)

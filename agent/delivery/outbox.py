@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.delivery.entry import Draft, Kind, SpoolError
-from agent.wire import line
+from agent.wire.encoder import Encoder
 from agent.wire.message import MAX_BYTES
 from agent.wire.point import Point
 from agent.wire.schema import Schema
@@ -98,7 +98,7 @@ class Outbox:
         self.status = OutboxStatus()
         self._store = store
         self._uplinks = uplinks
-        self._schema = schema
+        self._encoder = Encoder(schema)
         self._agent = agent
         self._config = config_hash
         self._flush_s = flush_s
@@ -230,7 +230,7 @@ class Outbox:
         """Yield lines and their sizes; a point that cannot be a line is counted and left out."""
         for point in points:
             try:
-                text = line.encode(self._schema.coerce(point))
+                text = self._encoder.encode(point)
                 size = _size(text)
             except (ValueError, TypeError, OverflowError) as error:
                 self._refuse(point, error)

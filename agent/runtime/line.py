@@ -66,6 +66,11 @@ class Line:
                 self._send(model.tick(now_ns))
             await asyncio.sleep(_TICK_S)
 
+    def close(self) -> None:
+        """Store what the stations held back. Nothing is read any more."""
+        for model in self._models.values():
+            self._send(model.close())
+
     async def drain(self) -> None:
         """Wait for what is still on its way to the disk."""
         await asyncio.gather(*self._writing)

@@ -4,7 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 
 from collectors.modbus.device import Device
-from collectors.modbus.windows import BlockWindow, QueueWindow, RingWindow, SignalWindow
+from collectors.modbus.windows import COUNTED, NUMBERED
 from collectors.record import Cursor
 from collectors.record_source import RecordSource, Shape
 from collectors.records.batch import Batch
@@ -54,18 +54,20 @@ class NumberedReader(RecordReader):
 
     def __init__(self, device: Device, source: RecordSource, cursor: Cursor) -> None:
         super().__init__(device, source)
-        self._window = _numbered_window(device, source)
+        self._window = NUMBERED[source.shape](device, source)
         self._engine = NumberedEngine(source, device.station, cursor)
         is_guarded = source.begin is not None and source.shape is not Shape.FIFO
         self._settle_s = 0.0 if is_guarded else source.settle_s
 
     async def read(self) -> Batch:
         engine, window, device = self._engine, self._window, self.device
+        await device.recognise()
         head = await window.head()
         if head is None:
             return Batch(cursor=engine.cursor)
         seqs = engine.wanted(head, at_ns=device.clock(), most=_MOST_SLOTS)
         slots = await window.slots(seqs, head) if seqs else {}
+        await device.recognise()  # a connection made meanwhile may lead to another device
         if engine.is_as_stored(slots):
             # Only now: a machine that began anew must not be told the number of an older part.
             await self._acknowledge(head.acknowledged, engine.acknowledgement)
@@ -73,6 +75,7 @@ class NumberedReader(RecordReader):
         # Look again: what was overwritten or reset meanwhile must not be taken for a part.
         await asyncio.sleep(self._settle_s)
         after = await window.head()
+        await device.recognise()
         if after is None or not window.stood_still:
             return Batch(cursor=engine.cursor)
         return engine.accept(slots, after, at_ns=device.clock())
@@ -87,8 +90,7 @@ class CountedReader(RecordReader):
 
     def __init__(self, device: Device, source: RecordSource, cursor: Cursor) -> None:
         super().__init__(device, source)
-        window = SignalWindow if source.shape is Shape.SIGNAL else QueueWindow
-        self._window: SignalWindow | QueueWindow = window(device, source)
+        self._window = COUNTED[source.shape](device, source)
         self._engine = CountedEngine(
             source, device.station, cursor, is_acknowledged=device.place.acknowledge
         )
@@ -98,8 +100,10 @@ class CountedReader(RecordReader):
 
     async def read(self) -> Batch:
         engine, window, loop = self._engine, self._window, asyncio.get_running_loop()
+        await self.device.recognise()
         self._looked_at = loop.time()
         look = await window.look()
+        await self.device.recognise()  # a connection made meanwhile may lead to another device
         unwatched_s = None if self._watched_at is None else loop.time() - self._watched_at
         if not engine.is_news(look, unwatched_s):
             self._watched_at = self._looked_at
@@ -107,6 +111,7 @@ class CountedReader(RecordReader):
             return Batch(cursor=engine.cursor)
         await asyncio.sleep(self._settle_s)
         again = await window.look()
+        await self.device.recognise()
         return engine.accept(
             look,
             again,
@@ -119,18 +124,6 @@ class CountedReader(RecordReader):
         self._engine.advance(batch)
         self._watched_at = self._looked_at
         self._owes = self.device.place.acknowledge
-
-
-def _numbered_window(
-    device: Device, source: RecordSource
-) -> RingWindow | BlockWindow | QueueWindow:
-    match source.shape:
-        case Shape.RING:
-            return RingWindow(device, source)
-        case Shape.BLOCK:
-            return BlockWindow(device, source)
-        case _:
-            return QueueWindow(device, source)
 
 
 def name_of(device: Device, source: RecordSource) -> str:

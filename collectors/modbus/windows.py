@@ -1,41 +1,49 @@
-"""How parts are seen in a machine's memory: each shape of `[records]` as reads on the bus."""
+"""How parts are seen in a machine's memory: each shape of `[records]` as reads on the bus.
+
+What a window `reads` is what it costs: each read of a look that finds one new part, and how often
+it is done.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2s
 
 from collectors.errors import WrongDeviceError
-from collectors.modbus.decode import Decoder
-from collectors.modbus.device import Device, decoders
-from collectors.modbus.plan import Item, Read, place, plan
+from collectors.modbus.decode import Decided, Decoder
+from collectors.modbus.device import Device
+from collectors.modbus.frame import Request
+from collectors.modbus.plan import Item, QueueRead, Read, place, plan
 from collectors.quality import Fault
-from collectors.record_source import RecordSource
+from collectors.record_source import RecordSource, Shape
 from collectors.records.batch import Slot
 from collectors.records.counted import Look
 from collectors.records.numbered import Head
 from collectors.sample import Value
 
 _ANY_GAP = 124
+_TWICE = 2  # looked at: once to find a part, and once more to know that it stood still
+
+Cost = tuple[Read, int]
 
 
 class MainRegisters:
     """The registers of the main map that tell of parts: those of `at_once` by one read."""
 
     def __init__(self, device: Device, at_once: Iterable[str], others: Iterable[str]) -> None:
-        profile = device.place.profile
+        profile, device_id = device.place.profile, device.place.device_id
         self._device = device
         limits = profile.modbus.model_copy(update={"max_gap": _ANY_GAP})
         pair = [place(profile, profile.named(name)) for name in at_once]
         rest = [place(profile, profile.named(name)) for name in others]
-        joined = plan([*pair, *rest], limits)
-        self._decoders = decoders(
-            joined if len(joined) == 1 else [*plan(pair, limits), *plan(rest, limits)]
-        )
+        joined = plan([*pair, *rest], limits, device_id=device_id)
+        apart = [plan(each, limits, device_id=device_id) for each in (pair, rest)]
+        self.reads = joined if len(joined) == 1 else (*apart[0], *apart[1])
+        self._decoders = [Decoder(read) for read in self.reads]
 
     async def read(self) -> Mapping[str, int]:
         """Return the registers' numbers, a bit as 0 or 1; raises WrongDeviceError for any other."""
         found: dict[str, int] = {}
         for decoder in self._decoders:
-            (decoded,) = decoder.decode(await self._device.fetch(decoder.read))
+            (decoded,) = decoder.decode(await self._device.fetch(decoder.read.request))
             for item in decoder.read.items:
                 name = item.register.name
                 value = decoded.values.get(name)
@@ -62,8 +70,22 @@ class RingWindow:
             _named(source.sequence, source.write_index),
             _acknowledge(device, source),
         )
+        self._table = device.place.profile.modbus.table
         self._strip = _Strip(device, source)
         self._per_read = max(1, device.place.profile.modbus.max_registers // source.stride)
+
+    @property
+    def reads(self) -> list[Cost]:
+        """The last stored part and the new one stand side by side, but where the ring ends."""
+        joined = min(2, self._per_read)
+        read = Read(
+            table=self._table,
+            address=self._source.address,
+            count=joined * self._source.stride,
+            items=(),
+            device_id=self._device.place.device_id,
+        )
+        return [*_each(self._main.reads, _TWICE), (read, 2 // joined)]
 
     async def head(self) -> Head:
         """Return where the ring stands."""
@@ -80,13 +102,9 @@ class RingWindow:
         stride, address = self._source.stride, self._source.address
         found: dict[int, Slot] = {}
         for run in self._runs(seqs, head):
-            read = Read(
-                table=self._device.place.profile.modbus.table,
-                address=address + self._slot_of(run[0], head) * stride,
-                count=len(run) * stride,
-                items=(),
-            )
-            payload = await self._device.fetch(read)
+            first = address + self._slot_of(run[0], head) * stride
+            request = Request(self._device.place.device_id, self._table, first, len(run) * stride)
+            payload = await self._device.fetch(request)
             found.update(zip(run, self._strip.cut(payload), strict=True))
         return found
 
@@ -118,6 +136,11 @@ class BlockWindow:
         self._main = MainRegisters(device, _named(source.sequence), others)
         self._block = _Block(device, source)
 
+    @property
+    def reads(self) -> list[Cost]:
+        """The block stands still while its counter does."""
+        return [*_each(self._main.reads, _TWICE), *_each(self._block.reads, 1)]
+
     async def head(self) -> Head:
         """Return the counter; the block holds its part."""
         found = await self._main.read()
@@ -140,6 +163,11 @@ class SignalWindow:
         self._main = MainRegisters(device, _named(source.signal), others)
         self._block = _Block(device, source)
 
+    @property
+    def reads(self) -> list[Cost]:
+        """All of it is looked at twice."""
+        return _each([*self._main.reads, *self._block.reads], _TWICE)
+
     async def look(self) -> Look:
         """Return what the machine shows: the bit first, then the block."""
         found = await self._main.read()
@@ -159,21 +187,27 @@ class QueueWindow:
         self._source = source
         others = [*_named(source.total), *_acknowledge(device, source)]
         self._main = MainRegisters(device, (), others)
+        self._queue = QueueRead(address=source.address, device_id=device.place.device_id)
         self._strip = _Strip(device, source)
         self._seen: Sequence[Slot] = ()
         self.stood_still = False
         """Whether the last two heads saw the same: words shifted by one can look like a part."""
 
+    @property
+    def reads(self) -> list[Cost]:
+        """All of it is looked at twice."""
+        return _each([*self._main.reads, self._queue], _TWICE)
+
     async def look(self) -> Look:
         """Return what the machine shows."""
         found = await self._main.read()
-        slots = await self._queue()
+        slots = await self._held()
         return Look(total=found.get(self._source.total or ""), slots=tuple(slots))
 
     async def head(self) -> Head | None:
         """Return the newest number in the queue; None while it is empty, or being filled."""
         found = await self._main.read()
-        before, self._seen = self._seen, self._whole(await self._queue())
+        before, self._seen = self._seen, self._whole(await self._held())
         self.stood_still = before == self._seen
         if not self._seen:
             return None
@@ -203,8 +237,8 @@ class QueueWindow:
             whole.append(slot)
         return whole[::-1]
 
-    async def _queue(self) -> Sequence[Slot]:
-        payload = await self._device.queue(self._source.address)
+    async def _held(self) -> Sequence[Slot]:
+        payload = await self._device.fetch(self._queue.request)
         size = 2 * self._source.stride
         return self._strip.cut(payload[: len(payload) // size * size])
 
@@ -239,7 +273,8 @@ class _Block:
         profile = device.place.profile
         self._device = device
         items = [place(profile, each, base=source.address) for each in source.registers]
-        self._decoders = decoders(plan(items, profile.modbus))
+        self.reads = plan(items, profile.modbus, device_id=device.place.device_id)
+        self._decoders = [Decoder(read) for read in self.reads]
         self._identity = source.identity
         self._layout = _layout(item for item in items if item.register.name in self._identity)
 
@@ -248,14 +283,38 @@ class _Block:
         values: dict[str, Value] = {}
         faults: dict[str, Fault] = {}
         content: list[bytes] = []
-        for decoder in self._decoders:
-            payload = await self._device.fetch(decoder.read)
-            (part,) = decoder.decode(payload)
+        payloads = [await self._device.fetch(read.request) for read in self.reads]
+        decided: Decided = {}
+        answers = zip(self._decoders, payloads, strict=True)
+        for decoder, payload in sorted(answers, key=lambda each: not each[0].decides):
+            (part,) = decoder.decode(payload, decided)
             values.update(part.values)
             faults.update(part.faults)
-            known = (item for item in decoder.read.items if item.register.name in self._identity)
-            content += (_bytes_of(item, decoder.read, payload) for item in known)
+        for read, payload in zip(self.reads, payloads, strict=True):
+            known = (item for item in read.items if item.register.name in self._identity)
+            content += (_bytes_of(item, read, payload) for item in known)
         return Slot(values, faults, _digest(self._layout, content))
+
+
+NUMBERED: Mapping[Shape, type[RingWindow | BlockWindow | QueueWindow]] = {
+    Shape.RING: RingWindow,
+    Shape.BLOCK: BlockWindow,
+    Shape.FIFO: QueueWindow,
+}
+COUNTED: Mapping[Shape, type[SignalWindow | QueueWindow]] = {
+    Shape.SIGNAL: SignalWindow,
+    Shape.FIFO: QueueWindow,
+}
+
+
+def reads_of(device: Device, source: RecordSource) -> list[Cost]:
+    """Return what one look at `source` costs."""
+    windows = {**NUMBERED, **COUNTED}
+    return windows[source.shape](device, source).reads
+
+
+def _each(reads: Iterable[Read], times: int) -> list[Cost]:
+    return [(read, times) for read in reads]
 
 
 def _bytes_of(item: Item, read: Read, payload: bytes) -> bytes:

@@ -157,6 +157,8 @@ async def test_every_part_of_a_fast_line_is_in_the_database_once(plant: Plant) -
             assert plant.agent.stop() == 0
             assert plant.sink.stop() == 0
     the_dashboards_tell_the_truth(plant)
+    assert plant.database.count("bus", "load_percent")
+    assert plant.database.count("device", "polls")
     results = {part.result.value for part in ledger.read(plant.truth)}
     assert results >= {"OK", "NG", "TEST"}, "the line is too tame to prove anything"
 

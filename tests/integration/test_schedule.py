@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from collectors.modbus.bus import Bus, TcpLink
+from collectors.modbus.bus import Bus
 from collectors.modbus.device import Device, Place
+from collectors.modbus.link import TcpLink
 from collectors.modbus.schedule import BusRunner
 from collectors.profile import Profile
 from collectors.quality import Reason
