@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from collectors import toml_file
 from collectors.block import Registers
 from collectors.errors import FixTheFileError
-from collectors.record_source import RecordSource
+from collectors.record_source import RecordSource, Shape
 from collectors.register import (
     Address,
     Name,
@@ -207,10 +207,19 @@ class Profile(Strict):
                 )
             if each.address + each.words > 65536:
                 yield f"`{each.name}` reaches beyond address 65535"
+        if self.records and self.records.shape is Shape.RING:
+            yield from self._faults_of_pair(self.records.sequence, self.records.write_index)
         if self.records and self.records.acknowledge:
             told = self.named(self.records.acknowledge)
             if self.table_of(told) is not Table.HOLDING or told.type is not Type.UINT16:
                 yield f"`{told.name}` is written: it must be a uint16 holding register"
+
+    def _faults_of_pair(self, *names: str | None) -> Iterator[str]:
+        pair = [self.named(name) for name in names if name]
+        span = max(each.end for each in pair) - min(each.address for each in pair)
+        if len({self.table_of(each) for each in pair}) > 1 or span > self.modbus.max_registers:
+            told = " and ".join(f"`{each.name}`" for each in pair)
+            yield f"{told} cannot be read at once, so they would not be of one moment"
 
     def _named_roles(self) -> Iterator[tuple[str, str]]:
         for role in ("identity", "heartbeat", "state", "mode"):

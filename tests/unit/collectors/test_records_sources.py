@@ -200,6 +200,16 @@ def faulty(**changes: Any) -> dict[str, Any]:
         ({"signal": "s"}, "`signal` is not for a ring"),
         ({"begin": None}, "a ring needs `begin`"),
         ({"stride": 5}, "reaches beyond the slot's 5 registers"),
+        ({"address": 65489}, "the records reach beyond address 65535"),
+        (
+            {
+                "registers": [
+                    {"name": n, "address": 0, "type": "uint32", "rollover": {"wrap": 2**32}}
+                    for n in "be"
+                ]
+            },
+            "a record is stored whole",
+        ),
         ({"wrap": 20}, "too short to tell 8 parts from a reset"),
         ({"wrap_to": 1}, "a number of 33 bits"),
         ({"time_s": "clock"}, "the slot has no register `clock`"),
@@ -244,3 +254,14 @@ def test_only_a_holding_register_of_one_word_can_be_written() -> None:
     good["records"] |= {"acknowledge": "seq"}
     with pytest.raises(ValidationError, match="must be a uint16 holding register"):
         Profile.model_validate(good)
+
+
+def test_sequence_and_index_of_a_ring_are_of_one_moment() -> None:
+    """So one read must reach both; here one has at most 24 registers."""
+    wide = Variant(shape=Shape.RING).profile().model_dump(by_alias=True, exclude_unset=True)
+    (index,) = (each for each in wide["registers"] if each["name"] == "index")
+    index["address"] = 23
+    Profile.model_validate(wide)
+    index["address"] = 24
+    with pytest.raises(ValidationError, match="`seq` and `index` cannot be read at once"):
+        Profile.model_validate(wide)
