@@ -167,6 +167,16 @@ class StationTable(Strict):
     title: Text | None = None
     order: Order | None = None  # overrides the profile's byte order
     timeout_s: Positive | None = None
+    acknowledge: bool = False  # let Lini tell the machine which parts are stored
+
+    @model_validator(mode="after")
+    def _tells_one_machine(self) -> Self:
+        if self.acknowledge and self.device_id == 0:
+            raise ValueError(
+                "an acknowledgement to device id 0 would reach every device of a line: "
+                "give the machine a number of its own"
+            )
+        return self
 
 
 class BrokerTable(Strict):
@@ -289,8 +299,8 @@ def load_sink(path: Path) -> SinkFile:
 def station_profiles(file: LiniFile, folder: Path) -> Mapping[str, Profile]:
     """Return the profile of each station, by the station's name.
 
-    Raises FixTheFileError naming every station whose profile does not exist, or that would give
-    up before its gateway does.
+    Raises FixTheFileError naming every station whose profile does not exist, cannot do what the
+    station asks of it, or would give up before its gateway does.
     """
     gateways = {bus.name: bus.gateway_timeout_s for bus in file.bus}
     own = _under(folder, file.agent.profiles)
@@ -298,11 +308,17 @@ def station_profiles(file: LiniFile, folder: Path) -> Mapping[str, Profile]:
     faults: list[str] = []
     for station in file.station:
         try:
-            found[station.name] = profiles.find(station.profile, folder=own)
+            profile = profiles.find(station.profile, folder=own)
         except FixTheFileError as error:
             faults.append(f"station {station.name}: {error}")
             continue
-        patience_s = station.timeout_s or found[station.name].modbus.timeout_s
+        found[station.name] = profile
+        if station.acknowledge and not (profile.records and profile.records.acknowledge):
+            faults.append(
+                f"station {station.name}: `acknowledge` is set, but its profile "
+                f"{station.profile} names no register for it"
+            )
+        patience_s = station.timeout_s or profile.modbus.timeout_s
         gateway_s = gateways[station.bus]
         if gateway_s is not None and patience_s <= gateway_s:
             faults.append(

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from collectors import toml_file
 from collectors.block import Registers
 from collectors.errors import FixTheFileError
-from collectors.record import Result
+from collectors.record_source import RecordSource, Shape
 from collectors.register import (
     Address,
     Name,
@@ -164,63 +164,6 @@ class Channels(Strict):
         return self
 
 
-class RecordSource(Strict):
-    """A ring of record slots in the machine's memory, one slot a part.
-
-    The machine writes part `n` into the slot at `write_index`, then moves the index on. Each slot
-    begins and ends with the part's sequence, so a slot caught half-written is seen as such.
-    """
-
-    kind: Literal["weld", "cell", "formation_step"]
-    period_s: Positive
-    sequence: Name  # register: sequence of the newest record; 0 before the first
-    write_index: Name  # register: slot the next record goes to
-    wrap: Annotated[int, Field(ge=2, le=2**32)] = 2**32  # number of distinct sequences
-    slots: Annotated[int, Field(ge=2)]
-    address: Address
-    stride: Annotated[int, Field(ge=1, le=125)]
-    begin: Name = "begin"
-    end: Name = "end"
-    time_s: Name | None = None  # machine clock, seconds since 1970
-    time_ms: Name | None = None  # and its milliseconds
-    result: Name = "result"
-    code: Name = "code"
-    serial: Name | None = "serial"
-    tags: tuple[Name, ...] = ()
-    registers: Registers
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """Names of the slot's registers that are not measured values."""
-        named = (self.begin, self.end, self.time_s, self.time_ms)
-        more = (self.result, self.code, self.serial, *self.tags)
-        return frozenset(name for name in (*named, *more) if name)
-
-    @property
-    def measured(self) -> tuple[Register, ...]:
-        """The slot's registers that are values of the part."""
-        return tuple(each for each in self.registers if each.name not in self.roles)
-
-    @model_validator(mode="after")
-    def _holds_together(self) -> Self:
-        by_name = {each.name: each for each in self.registers}
-        for name in sorted(self.roles):
-            if name not in by_name:
-                raise ValueError(f"the slot has no register `{name}`")
-        if any(each.address + each.words > self.stride for each in self.registers):
-            raise ValueError(f"a register reaches beyond the slot's {self.stride} registers")
-        for name in (self.result, self.code):
-            if by_name[name].type is not Type.ENUM:
-                raise ValueError(f"`{name}` must be an enum: its numbers need names")
-        if any(each.compress or each.rollover for each in self.registers):
-            raise ValueError(
-                "`compress` and `rollover` are for telemetry: a record is stored whole"
-            )
-        if unknown := set(by_name[self.result].values.values()) - {*Result}:
-            raise ValueError(f"results are {', '.join(Result)}, not {', '.join(sorted(unknown))}")
-        return self
-
-
 class Profile(Strict):
     """Everything Lini knows of one model of equipment."""
 
@@ -272,18 +215,36 @@ class Profile(Strict):
         )
         if unknown := sorted(group for group in used if group and group not in self.groups):
             raise ValueError(f"there is no poll group {', '.join(unknown)} in [groups]")
-        for each in self.registers:
+        if fault := next(self._faults_of_registers(), None):
+            raise ValueError(fault)
+        return self
+
+    def _faults_of_registers(self) -> Iterator[str]:
+        for each in (*self.registers, *(self.records.registers if self.records else ())):
             if self.table_of(each).holds_bits and each.type is not Type.BOOL:
-                raise ValueError(f"`{each.name}` is in a table of bits: its type must be bool")
+                yield f"`{each.name}` is in a table of bits: its type must be bool"
+        for each in self.registers:
             decider = each.scaled_by and self.named(each.scaled_by.register_name)
             if decider and self.group_of(decider) != self.group_of(each):
-                raise ValueError(
+                yield (
                     f"`{each.name}` is scaled by `{decider.name}` of another poll group: "
                     "read both in one, so that they are of one moment"
                 )
             if each.address + each.words > 65536:
-                raise ValueError(f"`{each.name}` reaches beyond address 65535")
-        return self
+                yield f"`{each.name}` reaches beyond address 65535"
+        if self.records and self.records.shape is Shape.RING:
+            yield from self._faults_of_pair(self.records.sequence, self.records.write_index)
+        if self.records and self.records.acknowledge:
+            told = self.named(self.records.acknowledge)
+            if self.table_of(told) is not Table.HOLDING or told.type is not Type.UINT16:
+                yield f"`{told.name}` is written: it must be a uint16 holding register"
+
+    def _faults_of_pair(self, *names: str | None) -> Iterator[str]:
+        pair = [self.named(name) for name in names if name]
+        span = max(each.end for each in pair) - min(each.address for each in pair)
+        if len({self.table_of(each) for each in pair}) > 1 or span > self.modbus.max_registers:
+            told = " and ".join(f"`{each.name}`" for each in pair)
+            yield f"{told} cannot be read at once, so they would not be of one moment"
 
     @model_validator(mode="after")
     def _can_tell_events(self) -> Self:
@@ -309,8 +270,8 @@ class Profile(Strict):
                 if name:
                     yield "[counters]", name
         if self.records:
-            yield "[records]", self.records.sequence
-            yield "[records]", self.records.write_index
+            for name in self.records.main_registers():
+                yield "[records]", name
 
 
 def load(path: Path) -> Profile:

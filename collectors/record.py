@@ -62,10 +62,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """The last record of one source that is safe on this disk. `seq` is None before the first."""
+    """The last record of one source that is safe on this disk. `seq` is None before the first.
+
+    `mark` is what the machine showed then, in the words of the source's engine: the next look is
+    compared with it, since a counter alone does not tell a reset from progress.
+    """
 
     epoch: int = 1
     seq: int | None = None
+    mark: str = ""
 
 
 def record_time_ns(machine_ms: int, seq: int) -> int:

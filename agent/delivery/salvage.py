@@ -126,8 +126,8 @@ def _draft(old: sqlite3.Connection, key: int) -> tuple[Draft, int] | None:
 
 
 def _cursors(old: sqlite3.Connection) -> Iterator[tuple[str, Cursor]]:
-    for name, epoch, seq in old.execute("SELECT name, epoch, seq FROM cursor"):
-        yield name, Cursor(epoch=epoch, seq=seq)
+    for name, epoch, seq, *mark in old.execute("SELECT * FROM cursor"):  # version 1 has no mark
+        yield name, Cursor(epoch=epoch, seq=seq, mark="".join(mark))
 
 
 def _corrupt_name(spool: Path) -> Path:

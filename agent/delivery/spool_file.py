@@ -17,7 +17,7 @@ from agent.delivery.entry import Draft, Dropped, SpoolError, SpoolRefusedError, 
 from agent.wire.message import Header, Message, encode
 from collectors.record import Cursor
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: a cursor has a mark
 SEQ_BITS = 40
 _SEQ_MASK = (1 << SEQ_BITS) - 1
 
@@ -31,7 +31,10 @@ CREATE TABLE message (  -- id = stream.number << 40 | seq: one page to write whe
   id INTEGER PRIMARY KEY, kind TEXT NOT NULL, lines INTEGER NOT NULL, at_ns INTEGER NOT NULL,
   crc INTEGER NOT NULL, payload BLOB NOT NULL
 );
-CREATE TABLE cursor (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER) WITHOUT ROWID;
+CREATE TABLE cursor (
+  name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER,
+  mark TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
 """
 _CHECK_S = 10  # a backlog of weeks takes longer to read; the rest is checked as it is used
 _CHECKPOINT_PAGES = 256
@@ -146,13 +149,16 @@ class SpoolFile:
     def move(self, name: str, cursor: Cursor) -> None:
         """Store a cursor, inside a transaction."""
         self._db.execute(
-            "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", [name, cursor.epoch, cursor.seq]
+            "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?)",
+            [name, cursor.epoch, cursor.seq, cursor.mark],
         )
 
     def cursor(self, name: str) -> Cursor:
         """Return the stored cursor, or that of a source never read."""
-        row = self._db.execute("SELECT epoch, seq FROM cursor WHERE name = ?", [name]).fetchone()
-        return Cursor(epoch=row[0], seq=row[1]) if row else Cursor()
+        row = self._db.execute(
+            "SELECT epoch, seq, mark FROM cursor WHERE name = ?", [name]
+        ).fetchone()
+        return Cursor(epoch=row[0], seq=row[1], mark=row[2]) if row else Cursor()
 
     def peek(self, uplink: str, after: int, limit: int) -> list[Stored]:
         """Return up to `limit` messages with seq > `after`, in order."""
@@ -328,7 +334,15 @@ class SpoolFile:
                     "INSERT INTO meta VALUES (?, ?)",
                     [("schema", str(SCHEMA_VERSION)), ("epoch", secrets.token_hex(8))],
                 )
+        self._bring_up_to_date()
         row = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
         if row is None:
             raise DamageError("the spool has lost its epoch")
         return str(row[0])
+
+    def _bring_up_to_date(self) -> None:
+        """Give a file of version 1 what it lacks."""
+        with self.transaction():
+            if self._db.execute("SELECT 1 FROM meta WHERE key='schema' AND value='1'").fetchone():
+                self._db.execute("ALTER TABLE cursor ADD COLUMN mark TEXT NOT NULL DEFAULT ''")
+                self._db.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")

@@ -32,7 +32,7 @@ from agent.runtime.memory import Memory
 from agent.runtime.plant import PlannedBus, plan_buses, station_id
 from agent.wire.schema import Schema
 from collectors.modbus.budget import refuse_overload
-from collectors.modbus.reader import RecordReader
+from collectors.modbus.reader import RecordReader, name_of, reader_of
 from collectors.modbus.schedule import BusRunner
 from collectors.profile import Profile
 
@@ -190,9 +190,8 @@ async def _runners(
         readers: list[RecordReader] = []
         for device in planned.devices:
             if source := device.place.profile.records:
-                reader = RecordReader(device, source)
-                reader.start_at(await spool.cursor(reader.name))
-                readers.append(reader)
+                cursor = await spool.cursor(name_of(device, source))
+                readers.append(reader_of(device, source, cursor))
         runner = BusRunner(planned.devices, readers, line, character_s=planned.character_s)
         gauges.watch(bus, runner, planned.budget)
         runners[bus.name] = runner

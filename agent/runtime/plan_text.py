@@ -50,13 +50,13 @@ def _load_line(load: Load) -> str:
 
 
 def _holds(read: Read) -> str:
-    """Return the names of what a read is for; those of a slot of records are in its profile."""
+    """Return the names of what a read is for; those of slots of records are in its profile."""
     names = [
         f"{item.channel}/{item.register.name}" if item.channel else item.register.name
         for item in read.items
     ]
     if not names:
-        return "one slot"
+        return "parts"
     more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
     return ", ".join(names[:_NAMES]) + more
 

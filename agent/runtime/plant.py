@@ -75,6 +75,7 @@ def _place(file: LiniFile, station: StationTable, profile: Profile) -> Place:
         device_id=station.device_id,
         profile=profile.in_order(station.order) if station.order else profile,
         timeout_s=station.timeout_s or profile.modbus.timeout_s,
+        acknowledge=station.acknowledge,
     )
 
 

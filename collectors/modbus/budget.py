@@ -3,9 +3,10 @@
 A read takes its characters on the line, the silence around its two frames, and the device's usual
 time to think. On a network only the thinking counts, shared by what may be in flight at once.
 
-Assumed, because it cannot be known: every look at a ring of records finds one new part, so that
-its head is read twice and one slot beside; and a refused read is not asked again. Looks at the
-identity are left out: they are one in some sixty polls.
+Assumed, because it cannot be known: every look at the records finds one new part, so that what
+tells of parts is read twice, and the last stored part beside the new one; a queue is full; and a
+refused read is not asked again. Looks at the identity are left out: they are one in some sixty
+polls. So is what an acknowledgement takes, a look and a write for each part.
 """
 
 import math
@@ -16,7 +17,7 @@ from collectors.errors import FixTheFileError
 from collectors.modbus.device import Device
 from collectors.modbus.link import Link, SerialLine
 from collectors.modbus.plan import Read
-from collectors.modbus.reader import head_of
+from collectors.modbus.windows import reads_of
 
 _FULL = 1.0
 _TIGHT = 0.8
@@ -161,21 +162,14 @@ def refuse_overload(budgets: Sequence[Budget]) -> None:
 
 def _reads(device: Device) -> Iterator[tuple[str, Read, int, float]]:
     """Yield each read of a device: its group, how often it is done a period, and the period."""
-    profile, device_id = device.place.profile, device.place.device_id
+    profile = device.place.profile
     for group, period_s in profile.groups.items():
         for read in device.reads(group):
             is_confirmed = any(item.register.confirm for item in read.items)
             yield group, read, 2 if is_confirmed else 1, period_s
     if source := profile.records:
-        slot = Read(
-            table=profile.modbus.table,
-            address=source.address,
-            count=source.stride,
-            items=(),
-            device_id=device_id,
-        )
-        yield source.kind, head_of(profile, source, device_id=device_id), 2, source.period_s
-        yield source.kind, slot, 1, source.period_s
+        for read, times in reads_of(device, source):
+            yield source.kind, read, times, source.period_s
 
 
 def _rounded_up(period_s: float) -> float:

@@ -38,6 +38,7 @@ _DISCARDED = {
     "device": "of another device id",
     "function": "for another function",
     "length": "of another length",
+    "value": "that returns another value",
     "crc": "with a wrong checksum",
     "noise": "as noise",
     "late": "too late",

@@ -2,10 +2,11 @@
 
 Serial devices answer in the order they were asked, or not at all. So once a device has answered a
 later request with data, nothing of before can come any more. Until then a late answer would be
-taken for the answer to a request of the same shape: function and byte count are all that an
-answer tells about what was asked. Such a request is preceded by a probe, a read of another shape
-at the same address, and only data of *that* shape settle the debts of the device. A refusal has no
-shape: while one of the same function is owed it may be anybody's, so it settles nothing.
+taken for the answer to a request of the same shape, which is how its answer must open: function
+and byte count are all that tells about what was asked, of a queue it is the function alone, and of
+an acknowledgement all of it. Such a request is preceded by a probe, a read of another shape at the
+same address, and only data of *that* shape settle the debts of the device. A refusal has no shape:
+while one of the same function is owed it may be anybody's, so it settles nothing.
 
 A device that refuses every probe, or is dead, would hold its readers off for ever. So a debt is
 given up after ten time-outs, at least 5 s, in which no unasked byte was heard, and after a minute
@@ -75,18 +76,14 @@ class Debts:
 
         Raises DoubtfulError when all probes are owed themselves.
         """
-        owed = {
-            each.byte_count
-            for each in self._of(request.device_id, now)
-            if each.function == request.function
-        }
-        if request.byte_count not in owed:
+        owed = {each.opening for each in self._of(request.device_id, now)}
+        if request.opening not in owed:
             return None
         step = 8 if request.table.holds_bits else 1
         for count in range(1, _MOST_PROBES * step + 2, step):
             address = min(request.address, 65536 - count)
             probe = Request(request.device_id, request.table, address, count)
-            if probe.byte_count not in owed:
+            if probe.opening not in owed:
                 return probe
         raise DoubtfulError("earlier answers are still owed; waiting until they must have passed")
 

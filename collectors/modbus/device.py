@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from collectors.errors import NoAnswerError, RefusedError, WrongDeviceError
+from collectors.errors import FixTheFileError, NoAnswerError, RefusedError, WrongDeviceError
 from collectors.modbus.bus import Bus
 from collectors.modbus.confirm import LOOKS, Confirmation
 from collectors.modbus.decode import Decoded
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import Acknowledgement, Request
 from collectors.modbus.healing import (
     ADDRESS,
     AT_ONCE,
@@ -33,12 +33,16 @@ Tell = Callable[[News, Facts], None]  # what was learned just now, and all of it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a device is, and how it is read: a station of the plant behind a device id of a bus."""
+    """Where a device is, and how it is read: a station of the plant behind a device id of a bus.
+
+    `acknowledge` is the site's leave to write the one register that the profile names for it.
+    """
 
     station: StationId
     device_id: int
     profile: Profile
     timeout_s: float
+    acknowledge: bool = False
 
 
 class Device:
@@ -125,6 +129,22 @@ class Device:
         except NoAnswerError:
             self._identified_on = None  # who answers next may be another device
             raise
+
+    async def acknowledge(self, value: int) -> None:
+        """Tell the machine which part is stored: the one write of this engine.
+
+        Raises RefusedError too, and FixTheFileError unless both profile and site allow it.
+        """
+        records = self.place.profile.records
+        if records is None or records.acknowledge is None or not self.place.acknowledge:
+            raise FixTheFileError(
+                f"{self.station}: nothing may be written to this device",
+                "name the register in [records] of the profile, and set `acknowledge = true`",
+            )
+        address = self.place.profile.named(records.acknowledge).address
+        request = Acknowledgement(self.place.device_id, address, value)
+        await self.recognise()  # what is meant for this device must not be told to another
+        await self.fetch(request)
 
     async def recognise(self) -> None:
         """Identify the device if that is due, so that nothing of another one is ever decoded.

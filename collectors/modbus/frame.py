@@ -14,16 +14,20 @@ from typing import Protocol
 
 from pymodbus.framer import FramerAscii, FramerRTU
 
+from collectors.record_source import QUEUE_REGISTERS
 from collectors.register import Table
 
 _FUNCTIONS = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
+_READ_QUEUE = 24
+_WRITE_REGISTER = 6
+_MOST_QUEUE_BYTES = 2 + 2 * QUEUE_REGISTERS
 _REFUSED = 0x80  # this bit of the function marks a refusal
 _ADDRESSES = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One read. There is no other kind: this engine cannot write.
+    """One read. The only write there is, `Acknowledgement`, is a request of its own.
 
     Checked and worked out when it is made, so make it once and ask it often. Raises ValueError
     for what no frame can carry or no device may answer.
@@ -35,6 +39,8 @@ class Request:
     count: int
     function: int = field(init=False, repr=False, compare=False)  # 1 to 4
     byte_count: int = field(init=False, repr=False, compare=False)  # data bytes of the answer
+    pdu: bytes = field(init=False, repr=False, compare=False)  # the request without its frame
+    opening: bytes = field(init=False, repr=False, compare=False)  # first bytes of the answer's PDU
 
     def __post_init__(self) -> None:
         if self.table not in _FUNCTIONS:
@@ -43,14 +49,21 @@ class Request:
         _check("device id", self.device_id, 0, 255)
         _check("count", self.count, 1, most)
         _check("address", self.address, 0, _ADDRESSES - self.count)
+        function = _FUNCTIONS[self.table]
         size = (self.count + 7) // 8 if self.table.holds_bits else 2 * self.count
-        object.__setattr__(self, "function", _FUNCTIONS[self.table])
-        object.__setattr__(self, "byte_count", size)
+        pdu = struct.pack(">BHH", function, self.address, self.count)
+        _work_out(self, function, size, pdu, opening=bytes([function, size]))
 
-    @property
-    def pdu(self) -> bytes:
-        """The request without its frame."""
-        return struct.pack(">BHH", self.function, self.address, self.count)
+    def answer_size(self, begun: bytes) -> int | None:
+        """Return how long the answer's PDU is that begins so; None if no answer does, or not yet."""
+        del begun
+        return 2 + self.byte_count
+
+    def read(self, pdu: bytes) -> "Answer | str":
+        """Return the answer in a PDU of this function, or in one word why it is none."""
+        if pdu[1] != self.byte_count or len(pdu) != 2 + self.byte_count:
+            return "length"
+        return Answer(pdu[2:])
 
     def __str__(self) -> str:
         span = f"{self.address}" if self.count == 1 else f"{self.address}-{self.address_end}"
@@ -60,6 +73,78 @@ class Request:
     def address_end(self) -> int:
         """The last address of the read."""
         return self.address + self.count - 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRequest(Request):
+    """A look into a FIFO queue by function 24, which leaves the queue as it is.
+
+    The answer is as long as the queue: a byte count of two bytes, the number of registers in the
+    queue, and the registers. `byte_count` is that of a full one.
+    """
+
+    table: Table = field(init=False, default=Table.HOLDING)
+    count: int = field(init=False, default=QUEUE_REGISTERS)
+
+    def __post_init__(self) -> None:
+        _check("device id", self.device_id, 0, 255)
+        _check("address", self.address, 0, _ADDRESSES - 1)
+        pdu = struct.pack(">BH", _READ_QUEUE, self.address)
+        opening = bytes([_READ_QUEUE, 0])  # no byte count is longer than one byte
+        _work_out(self, _READ_QUEUE, 2 * QUEUE_REGISTERS, pdu, opening)
+
+    def answer_size(self, begun: bytes) -> int | None:
+        fits = len(begun) > 2 and begun[2] <= _MOST_QUEUE_BYTES
+        return 3 + begun[2] if fits else None
+
+    def read(self, pdu: bytes) -> "Answer | str":
+        if len(pdu) < 5:
+            return "length"
+        byte_count, registers = struct.unpack_from(">HH", pdu, 1)
+        fits = len(pdu) == 3 + byte_count == 5 + 2 * registers and registers <= QUEUE_REGISTERS
+        return Answer(pdu[5:]) if fits else "length"
+
+    def __str__(self) -> str:
+        return f"device {self.device_id}, queue {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement(Request):
+    """The one write of the engine, by function 6: tells a machine which part is stored.
+
+    A machine that took it sends the request back. A device id of 0 would be all devices of a
+    line, so it is none here.
+    """
+
+    table: Table = field(init=False, default=Table.HOLDING)
+    count: int = field(init=False, default=1)
+    value: int
+
+    def __post_init__(self) -> None:
+        _check("device id", self.device_id, 1, 255)
+        _check("address", self.address, 0, _ADDRESSES - 1)
+        _check("value", self.value, 0, 0xFFFF)
+        pdu = struct.pack(">BHH", _WRITE_REGISTER, self.address, self.value)
+        _work_out(self, _WRITE_REGISTER, 0, pdu, opening=pdu)
+
+    def answer_size(self, begun: bytes) -> int | None:
+        del begun
+        return len(self.pdu)
+
+    def read(self, pdu: bytes) -> "Answer | str":
+        if len(pdu) != len(self.pdu):
+            return "length"
+        return Answer() if pdu == self.pdu else "value"
+
+    def __str__(self) -> str:
+        return f"device {self.device_id}, acknowledgement of {self.value}"
+
+
+def _work_out(request: Request, function: int, byte_count: int, pdu: bytes, opening: bytes) -> None:
+    object.__setattr__(request, "function", function)
+    object.__setattr__(request, "byte_count", byte_count)
+    object.__setattr__(request, "pdu", pdu)
+    object.__setattr__(request, "opening", opening)
 
 
 def _check(what: str, number: int, least: int, most: int) -> None:
@@ -94,21 +179,19 @@ class Framer(Protocol):
         """Return the first answer to one of `asked` that is whole; drop what is spent.
 
         What is no answer is dropped and counted as "transaction", "device", "function", "length",
-        "crc" or "noise". Raises DamagedError when the stream cannot be read on.
+        "value", "crc" or "noise". Raises DamagedError when the stream cannot be read on.
         """
 
 
 class TcpFramer:
     """Modbus TCP: each frame has its length and the number of the request it answers."""
 
-    _REQUEST = struct.Struct(">HHHBBHH")
     _HEAD = struct.Struct(">HHHB")
     _LEAST = 9  # the head, a function and one byte more
 
     def pack(self, request: Request, transaction: int) -> bytes:
-        return self._REQUEST.pack(
-            transaction, 0, 6, request.device_id, request.function, request.address, request.count
-        )
+        head = self._HEAD.pack(transaction, 0, 1 + len(request.pdu), request.device_id)
+        return head + request.pdu
 
     def find(self, buffer: bytearray, asked: Asked, discarded: Discarded) -> Found | None:
         while len(buffer) >= self._LEAST:
@@ -141,14 +224,16 @@ class RtuFramer:
 
     def __init__(self) -> None:
         self._devices: set[int] = set()  # asked on this line: only they can answer, even late
-        self._sent = b""
+        self._echo = b""  # what an adapter that hears what it sends makes of the request
 
     def pack(self, request: Request, transaction: int) -> bytes:
         del transaction
         self._devices.add(request.device_id)
         head = bytes([request.device_id]) + request.pdu
-        self._sent = head + _crc(head)
-        return self._sent
+        frame = head + _crc(head)
+        # Where the answer is the request once more, none can tell the two apart.
+        self._echo = frame if request.opening != request.pdu else b""
+        return frame
 
     def find(self, buffer: bytearray, asked: Asked, discarded: Discarded) -> Found | None:
         for transaction, request in asked.items():
@@ -161,20 +246,21 @@ class RtuFramer:
         self, data: bytes, request: Request, discarded: Discarded
     ) -> tuple[Answer | None, int]:
         """Return the answer, if there is one, and how many bytes are spent."""
-        head = bytes([request.device_id, request.function, request.byte_count])
-        whole = len(head) + request.byte_count + 2
+        head = bytes([request.device_id]) + request.opening
         start = 0
         is_noisy = False
         while start + _RTU_LEAST <= len(data):
-            ahead = data[start : start + len(self._sent)]
-            if ahead and self._sent.startswith(ahead):  # some adapters hear what they send
-                if len(ahead) < len(self._sent):
+            ahead = data[start : start + len(self._echo)]
+            if ahead and self._echo.startswith(ahead):
+                if len(ahead) < len(self._echo):
                     break
                 start += len(ahead)
                 continue
             is_ours = data.startswith(head, start)
+            pdu = data[start + 1 : start + 5]
             # The first eight bytes of an answer may happen to have the CRC of a request.
-            sizes = (whole,) if is_ours else _rtu_sizes(data[start + 1], data[start + 2])
+            whole = request.answer_size(pdu) if is_ours else None
+            sizes = _rtu_sizes(pdu) if whole is None else (1 + whole + 2,)
             size = next((each for each in sizes if _is_sound(data[start : start + each], each)), 0)
             if size:
                 answer = _answer(data[start], data[start + 1 : start + size - 2], request)
@@ -197,13 +283,16 @@ class RtuFramer:
 _RTU_LEAST = 5  # device, function, code, CRC
 
 
-def _rtu_sizes(function: int, third: int) -> tuple[int, ...]:
-    """Return how long a frame that begins so may be, by the layouts of the standard."""
+def _rtu_sizes(pdu: bytes) -> tuple[int, ...]:
+    """Return how long a frame may be whose PDU begins so, by the layouts of the standard."""
+    function, second, third = pdu[:3]
     if function in {1, 2, 3, 4}:
-        return 5 + third, 8  # an answer, or a request
+        return 5 + second, 8  # an answer, or a request
     if function in {5, 6, 15, 16}:
         return (8,)
-    return (5,) if function - _REFUSED in {1, 2, 3, 4} else ()
+    if function == _READ_QUEUE:
+        return (6,) if second or third > _MOST_QUEUE_BYTES else (6 + third, 6)
+    return (5,) if function - _REFUSED in {1, 2, 3, 4, _WRITE_REGISTER, _READ_QUEUE} else ()
 
 
 def _is_sound(frame: bytes, size: int) -> bool:
@@ -262,11 +351,7 @@ def _answer(device_id: int, pdu: bytes, request: Request) -> Answer | str:
         return "device"
     if pdu[0] == request.function | _REFUSED:
         return Answer(exception=pdu[1]) if len(pdu) == 2 else "length"
-    if pdu[0] != request.function:
-        return "function"
-    if pdu[1] != request.byte_count or len(pdu) != 2 + request.byte_count:
-        return "length"
-    return Answer(pdu[2:])
+    return request.read(pdu) if pdu[0] == request.function else "function"
 
 
 def _crc(data: bytes) -> bytes:

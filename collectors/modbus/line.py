@@ -14,7 +14,6 @@ from collectors.modbus.frame import Answer, Request
 from collectors.modbus.link import Link
 from collectors.modbus.wire import Wire
 
-_REQUEST_BYTES = 8  # of each RTU request; an ASCII one is even longer than twice as many
 _TOO_MANY = 1024  # unread bytes: noise, not an answer
 
 
@@ -25,7 +24,7 @@ class Line(Wire):
         super().__init__(link)
         self._debts = debts
         self._silence_s = link.silence_s
-        self._request_s = _REQUEST_BYTES * link.character_s if link.is_paced else 0.0
+        self._character_s = link.character_s if link.is_paced else 0.0
         self._has_echo = link.echo
         self._echo = b""  # what must come back before anything can be the answer
         self._gone_at = 0.0  # when the last request has left the port
@@ -100,7 +99,7 @@ class Line(Wire):
 
     def _send(self, frame: bytes) -> None:
         self._echo = frame if self._has_echo else b""
-        self._gone_at = self._loop.time() + self._request_s
+        self._gone_at = self._loop.time() + len(frame) * self._character_s
         super()._send(frame)
 
     def _skip_echo(self) -> None:

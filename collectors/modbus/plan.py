@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import QueueRequest, Request
 from collectors.modbus.holes import Holes, Spot
 from collectors.profile import Limits, Profile
+from collectors.record_source import QUEUE_REGISTERS
 from collectors.register import Order, Register, Table
 
-_ASKING = 5  # bytes of every request: function, address, count
-_ANSWERING = 2  # bytes of every answer but its data: function, byte count
+_ASKING = 5  # bytes of every request but to a queue: function, address, count
+_ANSWERING = 2  # bytes of every such answer but its data: function, byte count
+_ASKING_QUEUE = 3  # function, address
+_ANSWERING_QUEUE = 5  # function, byte count and number of registers, of two bytes each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +69,37 @@ class Read:
     @property
     def tcp_bytes(self) -> int:
         """Two headers of 7 bytes."""
-        return _ASKING + _ANSWERING + self.request.byte_count + 2 * 7
+        return self._pdu_bytes + 2 * 7
 
     @property
     def rtu_bytes(self) -> int:
         """Two frames of device id and CRC: also the number of characters."""
-        return _ASKING + _ANSWERING + self.request.byte_count + 2 * 3
+        return self._pdu_bytes + 2 * 3
 
     @property
     def ascii_bytes(self) -> int:
         """Two characters a byte, and `:`, device id, LRC and line end twice."""
-        return 2 * (_ASKING + _ANSWERING + self.request.byte_count) + 2 * 7
+        return 2 * self._pdu_bytes + 2 * 7
+
+    @property
+    def _pdu_bytes(self) -> int:
+        return _ASKING + _ANSWERING + self.request.byte_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRead(Read):
+    """One look into a FIFO queue. The sizes are those of a full one."""
+
+    table: Table = field(init=False, default=Table.HOLDING)
+    count: int = field(init=False, default=QUEUE_REGISTERS)
+    items: tuple[Item, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "request", QueueRequest(self.device_id, self.address))
+
+    @property
+    def _pdu_bytes(self) -> int:
+        return _ASKING_QUEUE + _ANSWERING_QUEUE + self.request.byte_count
 
 
 def groups_of(profile: Profile) -> dict[str, tuple[Item, ...]]:

@@ -1,118 +1,137 @@
 """Reads the parts of one machine: the rules of the record engine, carried out on a bus."""
 
-from collections.abc import Sequence
+import asyncio
+from abc import ABC, abstractmethod
 
-from collectors.errors import WrongDeviceError
-from collectors.modbus.decode import Decoder
 from collectors.modbus.device import Device
-from collectors.modbus.frame import Request
-from collectors.modbus.plan import Read, place, read_of
-from collectors.profile import Profile, RecordSource
+from collectors.modbus.windows import COUNTED, NUMBERED
 from collectors.record import Cursor
-from collectors.records import Batch, Head, RecordEngine, Slot
+from collectors.record_source import RecordSource, Shape
+from collectors.records.batch import Batch
+from collectors.records.counted import CountedEngine
+from collectors.records.numbered import NumberedEngine
 
 _MOST_SLOTS = 30  # fetched in one go, so that neighbours on the bus get their turn
 
 
-class RecordReader:
-    """Reads the record ring of one device by the rules of the record engine."""
+class RecordReader(ABC):
+    """Reads the records of one device, from where those on the disk end."""
 
     def __init__(self, device: Device, source: RecordSource) -> None:
-        profile = device.place.profile
-        self.name = f"{device.station.station}/{source.kind}"
+        self.name = name_of(device, source)
         self.device = device
         self.period_s = source.period_s
-        self._source = source
-        self._engine = RecordEngine(source, device.station, Cursor())
-        device_id = device.place.device_id
-        self._head = Decoder(head_of(profile, source, device_id))
-        self._slot = Decoder(slot_of(profile, source, device_id))
-        self._per_read = max(1, profile.modbus.max_registers // source.stride)
+        self._owes = False  # an acknowledgement
 
-    def start_at(self, cursor: Cursor) -> None:
-        """Go on where the records on the disk end."""
-        self._engine.cursor = cursor
-
+    @abstractmethod
     async def read(self) -> Batch:
         """Return what is new, oldest first; empty when nothing is. Call `stored` once it is safe.
 
-        Raises RefusedError too: a ring that cannot be read is a fault of the profile.
+        Raises RefusedError too: records that cannot be read are a fault of the profile.
         """
-        device = self.device
-        await device.recognise()
-        head = await self._read_head()
-        seqs = self._engine.wanted(head, at_ns=device.clock(), most=_MOST_SLOTS)
-        slots = await self._read_slots(seqs, head)
-        # Read again: what was overwritten or reset meanwhile must not be taken for a part.
-        after = await self._read_head() if seqs else head
-        await device.recognise()  # a connection made meanwhile may lead to another device
-        return self._engine.accept(slots, after, at_ns=device.clock())
 
+    @abstractmethod
     def stored(self, batch: Batch) -> None:
         """Move the cursor on: the records of `batch` and its cursor are on the disk."""
-        self._engine.advance(batch)
 
     def is_behind(self, batch: Batch) -> bool:
-        """Whether `batch` was as large as a batch may be, so that more may be waiting."""
-        return len(batch.records) >= _MOST_SLOTS
+        """Whether to read again at once: more is waiting, or the machine waits for us."""
+        return batch.more or self._owes
 
-    async def _read_head(self) -> Head:
-        (decoded,) = self._head.decode(await self.device.fetch(self._head.read.request))
-        seq = decoded.values.get(self._source.sequence)
-        index = decoded.values.get(self._source.write_index)
-        if not isinstance(seq, int) or not isinstance(index, int):
-            raise WrongDeviceError(
-                f"{self.device.station}: the head of the record ring is not a pair of numbers",
-                "check the registers that [records] of the profile names",
-            )
-        return Head(seq=seq, write_index=index)
+    async def _acknowledge(self, acknowledged: int | None, due: int | None) -> None:
+        """Tell the machine what is stored, unless its register says so already.
 
-    async def _read_slots(self, seqs: Sequence[int], head: Head) -> dict[int, Slot]:
-        stride = self._source.stride
-        slots: dict[int, Slot] = {}
-        for run in self._runs(seqs, head):
-            first = self._engine.slot_of(run[0], head)
-            payload = await self.device.fetch(
-                Request(
-                    self.device.place.device_id,
-                    self._slot.read.table,
-                    self._source.address + first * stride,
-                    len(run) * stride,
-                )
-            )
-            for place_in_run, seq in enumerate(run):
-                start = 2 * stride * place_in_run
-                (part,) = self._slot.decode(payload[start : start + 2 * stride])
-                slots[seq] = Slot(part.values, part.faults)
-        return slots
-
-    def _runs(self, seqs: Sequence[int], head: Head) -> list[list[int]]:
-        """Split sequences into runs of neighbouring slots that one read can take."""
-        runs: list[list[int]] = []
-        for seq in seqs:
-            follows = runs and self._engine.slot_of(seq, head) == (
-                self._engine.slot_of(runs[-1][-1], head) + 1
-            )
-            if follows and len(runs[-1]) < self._per_read:
-                runs[-1].append(seq)
-            else:
-                runs.append([seq])
-        return runs
+        Whether it took the last telling is seen in the register: so it may be told twice, a
+        machine that forgot is told again, and nothing of it needs to be remembered.
+        """
+        self._owes = False
+        if self.device.place.acknowledge and due is not None and acknowledged != due:
+            await self.device.acknowledge(due)
 
 
-def head_of(profile: Profile, source: RecordSource, device_id: int) -> Read:
-    """Return the read of index and sequence: one, since both must be of one moment."""
-    items = [place(profile, profile.named(name)) for name in (source.sequence, source.write_index)]
-    return read_of(sorted(items, key=lambda item: item.address), device_id)
+class NumberedReader(RecordReader):
+    """Reads a machine that numbers its parts."""
+
+    def __init__(self, device: Device, source: RecordSource, cursor: Cursor) -> None:
+        super().__init__(device, source)
+        self._window = NUMBERED[source.shape](device, source)
+        self._engine = NumberedEngine(source, device.station, cursor)
+        is_guarded = source.begin is not None and source.shape is not Shape.FIFO
+        self._settle_s = 0.0 if is_guarded else source.settle_s
+
+    async def read(self) -> Batch:
+        engine, window, device = self._engine, self._window, self.device
+        await device.recognise()
+        head = await window.head()
+        if head is None:
+            return Batch(cursor=engine.cursor)
+        seqs = engine.wanted(head, at_ns=device.clock(), most=_MOST_SLOTS)
+        slots = await window.slots(seqs, head) if seqs else {}
+        await device.recognise()  # a connection made meanwhile may lead to another device
+        if engine.is_as_stored(slots):
+            # Only now: a machine that began anew must not be told the number of an older part.
+            await self._acknowledge(head.acknowledged, engine.acknowledgement)
+            return Batch(cursor=engine.cursor)
+        # Look again: what was overwritten or reset meanwhile must not be taken for a part.
+        await asyncio.sleep(self._settle_s)
+        after = await window.head()
+        await device.recognise()
+        if after is None or not window.stood_still:
+            return Batch(cursor=engine.cursor)
+        return engine.accept(slots, after, at_ns=device.clock())
+
+    def stored(self, batch: Batch) -> None:
+        self._engine.advance(batch)
+        self._owes = self.device.place.acknowledge and bool(batch.records)
 
 
-def slot_of(profile: Profile, source: RecordSource, device_id: int) -> Read:
-    """Return the read of one slot, the first of the ring."""
-    start = source.address
-    return Read(
-        table=profile.modbus.table,
-        address=start,
-        count=source.stride,
-        items=tuple(place(profile, register, base=start) for register in source.registers),
-        device_id=device_id,
-    )
+class CountedReader(RecordReader):
+    """Reads a machine whose parts we must count."""
+
+    def __init__(self, device: Device, source: RecordSource, cursor: Cursor) -> None:
+        super().__init__(device, source)
+        self._window = COUNTED[source.shape](device, source)
+        self._engine = CountedEngine(
+            source, device.station, cursor, is_acknowledged=device.place.acknowledge
+        )
+        self._settle_s = source.settle_s
+        self._watched_at: float | None = None  # when the last accepted look began
+        self._looked_at = 0.0
+
+    async def read(self) -> Batch:
+        engine, window, loop = self._engine, self._window, asyncio.get_running_loop()
+        await self.device.recognise()
+        self._looked_at = loop.time()
+        look = await window.look()
+        await self.device.recognise()  # a connection made meanwhile may lead to another device
+        unwatched_s = None if self._watched_at is None else loop.time() - self._watched_at
+        if not engine.is_news(look, unwatched_s):
+            self._watched_at = self._looked_at
+            await self._acknowledge(look.acknowledged, engine.acknowledgement)
+            return Batch(cursor=engine.cursor)
+        await asyncio.sleep(self._settle_s)
+        again = await window.look()
+        await self.device.recognise()
+        return engine.accept(
+            look,
+            again,
+            at_ns=self.device.clock(),
+            took_s=loop.time() - self._looked_at,
+            unwatched_s=unwatched_s,
+        )
+
+    def stored(self, batch: Batch) -> None:
+        self._engine.advance(batch)
+        self._watched_at = self._looked_at
+        self._owes = self.device.place.acknowledge
+
+
+def name_of(device: Device, source: RecordSource) -> str:
+    """Return the name that the cursor of a source is stored under."""
+    return f"{device.station.station}/{source.kind}"
+
+
+def reader_of(device: Device, source: RecordSource, cursor: Cursor) -> RecordReader:
+    """Return what reads `source`, going on at `cursor`."""
+    kind = NumberedReader if source.is_numbered else CountedReader
+    return kind(device, source, cursor)

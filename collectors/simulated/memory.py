@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pymodbus.constants import ExcCodes
 
 from collectors.profile import Profile
+from collectors.record_source import QUEUE_REGISTERS, Shape
 from collectors.register import Order, Register, Table, Type
 from collectors.simulated.encode import Content, Encode, encoder
 
@@ -55,6 +56,7 @@ class Memory:
 
     def __init__(self, profile: Profile, refresh: Callable[[], None] = lambda: None) -> None:
         self.profile = profile
+        self.queue = bytearray()  # registers that wait in the FIFO queue
         self._refresh = refresh
         self._areas: dict[Table, _Area] = {}
         self._numbers: dict[tuple[int, str], int] = {}  # of registers that decide, by base and name
@@ -68,7 +70,13 @@ class Memory:
             self._area(profile.modbus.table).add(channels.address, channels.count * channels.stride)
         if records := profile.records:
             self._slot = self._puts(records.registers)
-            self._area(profile.modbus.table).add(records.address, records.slots * records.stride)
+            if records.shape is Shape.RING:
+                area = self._area(profile.modbus.table)
+                area.add(records.address, records.slots * records.stride)
+            elif records.shape is not Shape.FIFO:
+                for each in records.registers:
+                    area = self._area(profile.table_of(each))
+                    area.add(records.address + each.address, each.words)
         for area in self._areas.values():
             area.fill_gaps(profile.modbus.max_gap)
 
@@ -90,17 +98,36 @@ class Memory:
         self._channel[name](channels.address + index * channels.stride, value)
 
     def write_slot(self, index: int, values: Mapping[str, Content]) -> None:
-        """Put `values` into slot `index` of the ring, counting from 0; the rest of it stays."""
+        """Put `values` into slot `index` of the ring, counting from 0; the rest of it stays.
+
+        A block is a ring of one slot.
+        """
         records = self.profile.records
-        if records is None or not 0 <= index < records.slots:
+        if records is None or not 0 <= index < records.entries:
             raise IndexError(f"there is no slot {index}")
         base = records.address + index * records.stride
         for name, value in values.items():
             self._slot[name](base, value)
 
+    def push(self, values: Mapping[str, Content]) -> None:
+        """Put a part at the end of the queue; the oldest one goes when there is no room."""
+        records = self.profile.records
+        if records is None or records.shape is not Shape.FIFO:
+            raise IndexError("there is no queue")
+        size = 2 * records.stride
+        if len(self.queue) + size > 2 * QUEUE_REGISTERS:
+            del self.queue[:size]
+        area = self._area(self.profile.modbus.table)
+        area.data[2 * records.address : 2 * records.address + size] = bytes(size)
+        for name, value in values.items():
+            self._slot[name](records.address, value)
+        self.queue += area.data[2 * records.address : 2 * records.address + size]
+
     def clear_slots(self) -> None:
-        """Put 0 into the whole ring."""
-        if records := self.profile.records:
+        """Put 0 into the whole ring, and empty the queue."""
+        self.queue.clear()
+        records = self.profile.records
+        if records is not None and records.shape is Shape.RING:
             size = 2 * records.slots * records.stride
             start = 2 * records.address
             self._area(self.profile.modbus.table).data[start : start + size] = bytes(size)
@@ -118,6 +145,31 @@ class Memory:
             return ExcCodes.ILLEGAL_ADDRESS
         self._refresh()
         return area.read(address, count)
+
+    def read_queue(self, address: int) -> bytes | ExcCodes:
+        """Return the registers in the queue at `address`, or an exception. They stay there."""
+        records = self.profile.records
+        if records is None or records.shape is not Shape.FIFO:
+            return ExcCodes.ILLEGAL_FUNCTION
+        return bytes(self.queue) if address == records.address else ExcCodes.ILLEGAL_ADDRESS
+
+    def write(self, address: int, value: int) -> ExcCodes | None:
+        """Take an acknowledgement; nothing else is to be written."""
+        records = self.profile.records
+        if records is None or records.acknowledge is None:
+            return ExcCodes.ILLEGAL_FUNCTION
+        if address != self.profile.named(records.acknowledge).address:
+            return ExcCodes.ILLEGAL_ADDRESS
+        self.set(records.acknowledge, value)
+        return None
+
+    def acknowledged(self) -> int:
+        """Return what was last acknowledged."""
+        records = self.profile.records
+        if records is None or records.acknowledge is None:
+            raise IndexError("nothing can be acknowledged")
+        address = self.profile.named(records.acknowledge).address
+        return int.from_bytes(self._area(Table.HOLDING).read(address, 1), "big")
 
     def _area(self, table: Table) -> _Area:
         if table not in self._areas:

@@ -19,22 +19,34 @@ from pymodbus.pdu import DecodePDU
 
 from collectors.simulated.memory import Memory
 
-_READ = struct.Struct(">BHH")
-_MAX_COUNT = {1: 2000, 2: 2000, 3: 125, 4: 125}
+_FIELDS = struct.Struct(">BHH")
+_ADDRESS = struct.Struct(">BH")
+_READS = {1, 2, 3, 4}
+_WRITE, _READ_QUEUE = 6, 24
 
 
 def answer(memory: Memory, request: bytes) -> bytes:
     """Return the answer of a machine to one request, both without their frames."""
     function = request[0]
-    if function not in _MAX_COUNT:
-        return bytes([function | 0x80, ExcCodes.ILLEGAL_FUNCTION])
-    if len(request) != _READ.size:
-        return bytes([function | 0x80, ExcCodes.ILLEGAL_VALUE])
-    _, address, count = _READ.unpack(request)
-    content = memory.read(function, address, count)
-    if isinstance(content, ExcCodes):
-        return bytes([function | 0x80, content])
-    return bytes([function, len(content)]) + content
+    said = _said(memory, function, request)
+    return bytes([function | 0x80, said]) if isinstance(said, ExcCodes) else said
+
+
+def _said(memory: Memory, function: int, request: bytes) -> bytes | ExcCodes:
+    if function not in {*_READS, _WRITE, _READ_QUEUE}:
+        return ExcCodes.ILLEGAL_FUNCTION
+    if len(request) != (_ADDRESS if function == _READ_QUEUE else _FIELDS).size:
+        return ExcCodes.ILLEGAL_VALUE
+    if function == _READ_QUEUE:
+        content = memory.read_queue(_ADDRESS.unpack(request)[1])
+        if isinstance(content, ExcCodes):
+            return content
+        return struct.pack(">BHH", function, 2 + len(content), len(content) // 2) + content
+    _, address, number = _FIELDS.unpack(request)
+    if function == _WRITE:
+        return memory.write(address, number) or request
+    content = memory.read(function, address, number)
+    return content if isinstance(content, ExcCodes) else bytes([function, len(content)]) + content
 
 
 class Responder:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
 from collectors.register import Table
 from tests.fuzz import oracle
 from tests.fuzz.oracle import Outcome
@@ -27,7 +27,7 @@ class Answer:
     transaction: int
     device_id: int
     function: int
-    third: int  # byte count, or the code of a refusal
+    third: int  # byte count, or the code of a refusal, or the high byte of an address
     data: bytes
     protocol: int = 0
     length: int | None = None
@@ -83,8 +83,9 @@ class Stream:
 def draw(rng: random.Random, kind: str) -> Stream:
     """Return the next stream."""
     asked = dict(_request(rng) for _ in range(rng.choice((1, 1, 2, 4)) if kind == "tcp" else 1))
-    answers = [_answer(rng, number, request) for number, request in asked.items()]
-    truth = {each.transaction: each.data or each.third for each in answers}
+    spoken = [_answer(rng, number, request) for number, request in asked.items()]
+    answers = [answer for answer, _ in spoken]
+    truth = {answer.transaction: meant for answer, meant in spoken}
     stream = Stream(kind, asked, truth, [])
     if rng.random() < 0.5:
         stream.story.append("field")
@@ -103,19 +104,42 @@ def draw(rng: random.Random, kind: str) -> Stream:
 
 
 def _request(rng: random.Random) -> tuple[int, Request]:
+    number, device_id = rng.randint(1, 65535), rng.choice(DEVICES)
+    kind = rng.random()
+    if kind < 0.15:
+        return number, QueueRequest(device_id, rng.randrange(65536))
+    if kind < 0.3:
+        return number, Acknowledgement(device_id, rng.randrange(65536), rng.randrange(65536))
     table = rng.choice(list(Table))
     most = 2000 if table.holds_bits else 125
     count = rng.choice((1, 1, 2, 3, 5, 8, rng.randint(1, most) if rng.random() < 0.1 else 4))
     address = rng.randrange(65536 - count)
-    return rng.randint(1, 65535), Request(rng.choice(DEVICES), table, address, count)
+    return number, Request(device_id, table, address, count)
 
 
-def _answer(rng: random.Random, transaction: int, request: Request) -> Answer:
-    function, size = oracle.code(request), oracle.data_bytes(request)
+def _answer(rng: random.Random, transaction: int, request: Request) -> tuple[Answer, Outcome]:
+    """Return an answer, and what it says."""
     if rng.random() < 0.1:
         code = rng.randrange(256)
-        return Answer(transaction, request.device_id, function | 0x80, code, b"")
-    return Answer(transaction, request.device_id, function, size, rng.randbytes(size))
+        function = oracle.code(request) | 0x80
+        return Answer(transaction, request.device_id, function, code, b""), code
+    return _good_answer(rng, transaction, request)
+
+
+def _good_answer(
+    rng: random.Random, transaction: int, request: Request, most: int = 250
+) -> tuple[Answer, Outcome]:
+    meant = b""
+    if isinstance(request, Acknowledgement):
+        pdu = oracle.asking(request)
+    elif isinstance(request, QueueRequest):
+        registers = rng.choice((0, 1, 2, 5, 31))
+        meant = rng.randbytes(2 * registers)
+        pdu = bytes([24, 0, 2 + 2 * registers, 0, registers]) + meant
+    else:
+        meant = rng.randbytes(min(oracle.data_bytes(request), most))
+        pdu = bytes([oracle.code(request), len(meant)]) + meant
+    return Answer(transaction, request.device_id, pdu[0], pdu[1], pdu[2:]), meant
 
 
 def _wrong_field(rng: random.Random, answer: Answer, kind: str) -> Answer:
@@ -126,7 +150,7 @@ def _wrong_field(rng: random.Random, answer: Answer, kind: str) -> Answer:
         "protocol": (1, 256, rng.randrange(65536)),
         "length": (0, 1, 65535, len(answer.body) + rng.choice((-2, -1, 1, 2, 7))),
         "device_id": (0, 255, *DEVICES, rng.randrange(256)),
-        "function": (1, 2, 3, 4, 5, 6, 15, 16, 43, answer.function ^ 0x80, rng.randrange(256)),
+        "function": (1, 2, 3, 4, 5, 6, 15, 16, 24, 43, answer.function ^ 0x80, rng.randrange(256)),
         "third": (0, 255, answer.third - 1, answer.third + 1, rng.randrange(256)),
     }
     name = rng.choice((*numbers, "data", "check"))
@@ -189,38 +213,40 @@ def _foreign(rng: random.Random, pieces: list[bytes], stream: Stream) -> None:
 
 def _nest(rng: random.Random, pieces: list[bytes], stream: Stream) -> None:
     """Put the looked-for answer, with wrong data, into the data of another one."""
-    number, request = rng.choice(list(stream.asked.items()))
-    size = min(oracle.data_bytes(request), 200)
-    head = (number, request.device_id, oracle.code(request), size)
-    inner = Answer(*head, rng.randbytes(size)).packed(stream.kind)
-    data = rng.randbytes(rng.randrange(4)) + inner + rng.randbytes(rng.randrange(4))
+    inner, _ = _good_answer(rng, *rng.choice(list(stream.asked.items())), most=200)
+    around = [rng.randbytes(rng.randrange(4)) for _ in range(2)]
+    data = around[0] + inner.packed(stream.kind) + around[1]
     _insert(rng, pieces, _other_answer(rng, stream, data[:250]).packed(stream.kind))
 
 
 def _other_answer(rng: random.Random, stream: Stream, data: bytes) -> Answer:
     """Return a whole answer to something else: by its number on TCP, else by its shape."""
-    data = data or rng.randbytes(rng.randint(1, 20))
-    function = rng.choice((1, 2, 3, 4))
-    others = [
-        each
-        for each in DEVICES
-        if all(
-            (each, function, len(data)) != (r.device_id, oracle.code(r), oracle.data_bytes(r))
-            for r in stream.asked.values()
-        )
-    ]
     free = next(n for n in iter(lambda: rng.randrange(65536), -1) if n not in stream.asked)
-    return Answer(free, rng.choice(others), function, len(data), data)
+    data = data or rng.randbytes(rng.randint(1, 20))
+    function = rng.choice((1, 2, 3, 4, 24) if len(data) <= 64 else (1, 2, 3, 4))
+    third = len(data)
+    if function == 24:
+        third, data = 0, bytes([len(data)]) + data
+    others = [Answer(free, each, function, third, data) for each in DEVICES]
+    return rng.choice([each for each in others if not _answers(each, stream)])
+
+
+def _answers(answer: Answer, stream: Stream) -> bool:
+    said = (oracle.outcome(r, answer.device_id, answer.body[1:]) for r in stream.asked.values())
+    return any(each is not None for each in said)
 
 
 def _echo(rng: random.Random, pieces: list[bytes], stream: Stream) -> None:
     number, request = rng.choice(list(stream.asked.items()))
     number = number if stream.kind != "tcp" else (number + 1) % 65536
-    address, count = request.address.to_bytes(2, "big"), request.count.to_bytes(2, "big")
-    sent = Answer(number, request.device_id, oracle.code(request), address[0], address[1:] + count)
-    if number not in stream.asked or stream.kind != "tcp":
+    pdu = oracle.asking(request)
+    sent = Answer(number, request.device_id, pdu[0], pdu[1], pdu[2:])
+    if stream.kind == "tcp":
+        is_told = number not in stream.asked
+    else:
+        is_told = not isinstance(request, Acknowledgement)  # its echo is its answer
+    if is_told:
         pieces.insert(0, sent.packed(stream.kind))
-    del rng
 
 
 def _insert(rng: random.Random, pieces: list[bytes], piece: bytes) -> None:

@@ -1,19 +1,21 @@
 """What may be taken for an answer, found by other means than the engine's.
 
 The engine walks a growing buffer; here the whole stream lies open. Nothing of the engine is used
-but the requests, of which only the four arguments count.
+but the requests, of which only the kind and the arguments count.
 """
 
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
 from collectors.register import Table
 
 Outcome = bytes | int  # data bytes, or the code of a refusal
 
 _CODE = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
 _REQUESTS = (1, 2, 3, 4)
+_QUEUE = 24
+_REFUSED = tuple(128 + each for each in (*_REQUESTS, 6, _QUEUE))
 _OF_8_BYTES = (1, 2, 3, 4, 5, 6, 15, 16)  # requests of reads and writes, and answers to writes
 _LINE = re.compile(rb":((?:[0-9A-Fa-f]{2})+)\r\n")
 
@@ -33,25 +35,41 @@ def crc(data: bytes) -> int:
 
 
 def data_bytes(request: Request) -> int:
-    """Return how many data bytes a full answer has."""
+    """Return how many data bytes the answer to a read has."""
     is_of_bits = request.table in {Table.COIL, Table.DISCRETE}
     return -(-request.count // 8) if is_of_bits else request.count * 2
 
 
 def code(request: Request) -> int:
     """Return the function code of a request."""
-    return _CODE[request.table]
+    if isinstance(request, Acknowledgement):
+        return 6
+    return _QUEUE if isinstance(request, QueueRequest) else _CODE[request.table]
+
+
+def asking(request: Request) -> bytes:
+    """Return the PDU of a request."""
+    words = [request.address]
+    if isinstance(request, Acknowledgement):
+        words.append(request.value)
+    elif not isinstance(request, QueueRequest):
+        words.append(request.count)
+    return bytes([code(request)]) + b"".join(each.to_bytes(2, "big") for each in words)
 
 
 def outcome(request: Request, device_id: int, pdu: bytes) -> Outcome | None:
     """Return what a sound frame says to `request`, or None if it says nothing to it."""
+    if device_id != request.device_id:
+        return None
+    if len(pdu) == 2 and pdu[0] - code(request) == 128:
+        return pdu[1]
+    if isinstance(request, Acknowledgement):
+        return b"" if pdu == asking(request) else None
+    if isinstance(request, QueueRequest):
+        held = [n for n in range(32) if pdu[:5] == bytes([_QUEUE, 0, 2 + 2 * n, 0, n])]
+        return pdu[5:] if [2 * n for n in held] == [len(pdu) - 5] else None
     size = data_bytes(request)
-    if device_id == request.device_id:
-        if len(pdu) == 2 + size and pdu.startswith(bytes([code(request), size])):
-            return pdu[2:]
-        if len(pdu) == 2 and pdu[0] - code(request) == 128:
-            return pdu[1]
-    return None
+    return pdu[2:] if pdu[:2] == bytes([code(request), size]) and len(pdu) == 2 + size else None
 
 
 def of_tcp(stream: bytes, asked: Mapping[int, Request]) -> tuple[dict[int, Outcome], bool]:
@@ -89,13 +107,17 @@ def of_rtu(stream: bytes, request: Request, devices: Collection[int]) -> list[Ou
 def _intact(stream: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and end of whatever is a frame by layout and CRC."""
     for start in range(len(stream) - 4):
-        function, third = stream[start + 1 : start + 3]
+        function, third, fourth = stream[start + 1 : start + 4]
         sizes = set()
         if function in _REQUESTS:
             sizes.add(third + 5)
         if function in _OF_8_BYTES:
             sizes.add(8)
-        if function - 128 in _REQUESTS:
+        if function == _QUEUE:
+            sizes.add(6)
+            if third == 0 and fourth <= 64:
+                sizes.add(6 + fourth)
+        if function in _REFUSED:
             sizes.add(5)
         for size in sizes:
             if start + size <= len(stream) and crc(stream[start : start + size]) == 0:

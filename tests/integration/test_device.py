@@ -13,9 +13,10 @@ from collectors.modbus.bus import Bus
 from collectors.modbus.device import Device, Place
 from collectors.modbus.frame import Request
 from collectors.modbus.link import TcpLink
-from collectors.modbus.reader import RecordReader
+from collectors.modbus.reader import reader_of
 from collectors.profile import Profile, find
 from collectors.quality import Fault, Reason
+from collectors.record import Cursor
 from collectors.sample import Sample, StationId, Value
 from tests.services.refusing import RefusingDevice, serving, word
 
@@ -246,7 +247,7 @@ async def test_records_of_another_machine_are_not_read_either() -> None:
     assert about.identity is not None
     machine = RefusingDevice()
     async with connected(machine, about) as (device, _):
-        reader = RecordReader(device, source)
+        reader = reader_of(device, source, Cursor())
         with pytest.raises(WrongDeviceError):
             await reader.read()
     address = about.named(about.identity.name).address

@@ -7,10 +7,12 @@ import pytest
 from collectors.errors import LiniError, NoAnswerError, RefusedError
 from collectors.modbus.bus import Bus
 from collectors.modbus.debts import Debts
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
 from collectors.modbus.link import RtuOverTcpLink
+from tests.services.capture import allowing
 from tests.services.rogue import (
     Later,
+    ask_on,
     good,
     holding,
     line,
@@ -71,6 +73,32 @@ async def test_control_without_the_probe_a_later_read_has_the_wrong_value(
 ) -> None:
     monkeypatch.setattr(Debts, "probe", lambda *_, **__: None)
     assert await values_after_a_time_out(LateDevice(lag)) == [100, 2, 3, 4]
+
+
+async def queue_after_a_time_out(lag: int) -> list[int]:
+    """Give up on one queue, then look into another; return what it holds."""
+    async with rogue_line(LateDevice(lag).answer) as port, line(port) as bus:
+        with pytest.raises(NoAnswerError):
+            await bus.read(QueueRequest(1, 100), 0.1)
+        return words(await ask_on(bus, QueueRequest(1, 200)))
+
+
+async def test_a_late_look_into_a_queue_is_not_taken_for_a_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All such answers have one shape, however long; the control sends no probe."""
+    assert await queue_after_a_time_out(1) == [200]
+    monkeypatch.setattr(Debts, "probe", lambda *_, **__: None)
+    assert await queue_after_a_time_out(1) == [100]
+
+
+async def test_what_is_asked_after_a_late_acknowledgement_has_its_own_answer() -> None:
+    with allowing(41):
+        async with rogue_line(LateDevice(1).answer) as port, line(port) as bus:
+            with pytest.raises(NoAnswerError):
+                await bus.read(Acknowledgement(1, 41, 7), 0.1)
+            assert await ask_on(bus, Acknowledgement(1, 41, 7)) == b""
+            assert await read_on(bus, 1, 2, 3) == [1, 2, 3]
 
 
 async def first_refusal() -> LiniError:

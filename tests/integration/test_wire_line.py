@@ -4,15 +4,16 @@ import asyncio
 import os
 import tty
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from collectors.errors import NoAnswerError
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import Acknowledgement, Request
 from collectors.modbus.line import Line
 from collectors.modbus.link import RtuLink
+from tests.services.capture import allowing
 from tests.services.rogue import (
     Later,
     good,
@@ -126,6 +127,25 @@ async def test_with_an_echo_nothing_before_it_is_the_answer() -> None:
         assert await read_on(bus, 1, 2, 3) == [1, 2, 3]
     async with rogue_line(script) as port, line(port) as bus:  # control: no echo is expected
         assert words(await bus.read(holding(1, 1), 1)) == [666]
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_the_echo_of_an_acknowledgement_is_not_its_answer(
+    is_answered: bool,  # noqa: FBT001 - a case
+) -> None:
+    """They are the same bytes, so the adapter's echo must be known; the control does not know."""
+
+    def script(request: Request, later: Later) -> None:
+        frame = rtu_frame(1, request.pdu)
+        later(0.0, frame + frame if is_answered else frame)
+
+    told = Acknowledgement(1, 41, 7)
+    with allowing(41):
+        async with rogue_line(script) as port, line(port, echo=True) as bus:
+            with nullcontext() if is_answered else pytest.raises(NoAnswerError):
+                assert await bus.read(told, 0.2) == b""
+        async with rogue_line(script) as port, line(port) as bus:
+            assert await bus.read(told, 0.2) == b""
 
 
 LIES = {

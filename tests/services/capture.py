@@ -11,21 +11,46 @@ from collectors.modbus.wire import Wire
 from collectors.simulated import server
 from collectors.simulated.memory import Memory
 
-READS = {1, 2, 3, 4}
+READS = {1, 2, 3, 4, 24}
+TOLD = 0  # stands for function 6 where a test has allowed it
+HARMLESS = READS | {TOLD}
+
+_WRITE = 6
+_SIZES = {24: 3}  # of the PDU of a request; of all others 5
 
 Functions = Counter[int]  # how often each function code was sent; -1 for what is no request
 
+_allowed: Counter[int] = Counter()  # the acknowledge registers of the sites of this moment
 
-def function_in(framer: Framer, frame: bytes) -> int:
-    """Return the function code of a request, read from the place the standard gives it."""
+
+@contextmanager
+def allowing(address: int) -> Iterator[None]:
+    """Let sites acknowledge into this register, and no other, while the context lasts."""
+    _allowed[address] += 1
     try:
-        if isinstance(framer, TcpFramer):
-            return frame[7] if len(frame) == 12 else -1
-        if isinstance(framer, RtuFramer):
-            return frame[1] if len(frame) == 8 else -1
-        return int(frame[3:5], 16) if isinstance(framer, AsciiFramer) else -1
-    except (IndexError, ValueError):
+        yield
+    finally:
+        _allowed[address] -= 1
+
+
+def function_of(pdu: bytes) -> int:
+    """Return the function code of a request; TOLD for a write that is allowed now."""
+    if not pdu or len(pdu) != _SIZES.get(pdu[0], 5):
         return -1
+    is_allowed = pdu[0] == _WRITE and _allowed[int.from_bytes(pdu[1:3], "big")] > 0
+    return TOLD if is_allowed else pdu[0]
+
+
+def pdu_in(framer: Framer, frame: bytes) -> bytes:
+    """Return the PDU in the frame of a request, read from the place the standard gives it."""
+    if isinstance(framer, TcpFramer):
+        return frame[7:] if len(frame) == 6 + int.from_bytes(frame[4:6], "big") else b""
+    if isinstance(framer, RtuFramer):
+        return frame[1:-2]
+    try:
+        return bytes.fromhex(frame[1:-2].decode())[1:-1] if isinstance(framer, AsciiFramer) else b""
+    except ValueError:
+        return b""
 
 
 @contextmanager
@@ -35,7 +60,7 @@ def sent() -> Iterator[Functions]:
     send = Wire._send
 
     def count_and_send(self: Wire, frame: bytes) -> None:
-        functions[function_in(self._framer, frame)] += 1
+        functions[function_of(pdu_in(self._framer, frame))] += 1
         send(self, frame)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -50,7 +75,7 @@ def received() -> Iterator[Functions]:
     answer = server.answer
 
     def count_and_answer(memory: Memory, request: bytes) -> bytes:
-        functions[request[0] if len(request) == 5 else -1] += 1
+        functions[function_of(request)] += 1
         return answer(memory, request)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,7 @@ from pymodbus.framer import FramerRTU
 
 from collectors.errors import NoAnswerError
 from collectors.modbus.bus import Bus
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
 from collectors.modbus.link import RtuLink
 from collectors.register import Table
 from tests.services.libmodbus import pty_pair
@@ -24,6 +24,7 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Later = Callable[[float, bytes], None]
 LineScript = Callable[[Request, Later], None]
 
+_WRITE, _QUEUE = 6, 24
 _TABLES = {1: Table.COIL, 2: Table.DISCRETE, 3: Table.HOLDING, 4: Table.INPUT}
 
 
@@ -43,7 +44,14 @@ def good(count: int, value: int, function: int = 3) -> bytes:
 
 
 def own_addresses(request: Request) -> bytes:
-    """Return the PDU of an answer in which each register holds its own address."""
+    """Return the PDU of an answer in which each register holds its own address.
+
+    A queue holds its address alone; an acknowledgement comes back.
+    """
+    if isinstance(request, QueueRequest):
+        return struct.pack(">BHHH", request.function, 4, 1, request.address)
+    if isinstance(request, Acknowledgement):
+        return request.pdu
     numbers = range(request.address, request.address + request.count)
     return struct.pack(f">BB{request.count}H", request.function, request.byte_count, *numbers)
 
@@ -85,8 +93,13 @@ def rtu_frame(device_id: int, pdu: bytes) -> bytes:
 
 def rtu_request(frame: bytes) -> Request:
     """Return what an RTU frame asks for."""
-    device_id, function, address, count = struct.unpack_from(">BBHH", frame)
-    return Request(device_id, _TABLES[function], address, count)
+    device_id, function, address = struct.unpack_from(">BBH", frame)
+    if function == _QUEUE:
+        return QueueRequest(device_id, address)
+    (number,) = struct.unpack_from(">H", frame, 4)
+    if function == _WRITE:
+        return Acknowledgement(device_id, address, number)
+    return Request(device_id, _TABLES[function], address, number)
 
 
 @asynccontextmanager
@@ -103,9 +116,9 @@ async def rogue_line(script: LineScript) -> AsyncIterator[Path]:
 
         def hear() -> None:
             buffer.extend(os.read(device, 256))
-            while len(buffer) >= 8:
-                request = rtu_request(bytes(buffer[:8]))
-                del buffer[:8]
+            while len(buffer) >= (size := 6 if buffer[1:2] == bytes([_QUEUE]) else 8):
+                request = rtu_request(bytes(buffer[:size]))
+                del buffer[:size]
                 script(request, later)
 
         loop.add_reader(device, hear)
@@ -124,14 +137,17 @@ def line(port: Path, baud: int = 115200, *, echo: bool = False) -> Bus:
 
 
 async def read_on(bus: Bus, *addresses: int) -> list[int]:
-    """Read each register until it answers, as a runner does; return the values."""
-    values: list[int] = []
-    for address in addresses:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    values += words(await bus.read(holding(address, 1), 0.1))
-                    break
-                except NoAnswerError:
-                    continue
-    return values
+    """Read each register until it answers; return the values."""
+    return [
+        value for address in addresses for value in words(await ask_on(bus, holding(address, 1)))
+    ]
+
+
+async def ask_on(bus: Bus, request: Request) -> bytes:
+    """Ask until there is an answer, as a runner does; return its data."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await bus.read(request, 0.1)
+            except NoAnswerError:
+                continue

@@ -64,7 +64,8 @@ def records(*registers: dict[str, Any]) -> dict[str, Any]:
         "slots": 4,
         "address": 100,
         "stride": 20,
-        "serial": None,
+        "begin": "begin",
+        "end": "end",
         "registers": [*SLOT, *registers],
     }
 

@@ -126,10 +126,10 @@ class SpoolConformance:
         async with opens(tmp_path) as spool:
             assert await spool.cursor("welder") == Cursor()
             await spool.append([draft()], {"welder": Cursor(epoch=2, seq=17)})
-            await spool.append([], {"welder": Cursor(epoch=3), "sorter": Cursor(seq=1)})
+            await spool.append([], {"welder": Cursor(epoch=3), "sorter": Cursor(seq=1, mark="a")})
         async with opens(tmp_path) as spool:
             assert await spool.cursor("welder") == Cursor(epoch=3, seq=None)
-            assert await spool.cursor("sorter") == Cursor(epoch=1, seq=1)
+            assert await spool.cursor("sorter") == Cursor(epoch=1, seq=1, mark="a")
 
     async def test_append_is_all_or_nothing(self, opens: Opens, tmp_path: Path) -> None:
         """What fails half-way leaves neither message, nor number, nor cursor behind."""

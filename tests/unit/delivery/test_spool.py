@@ -71,13 +71,31 @@ async def test_a_newer_version_is_refused_untouched(path: Path) -> None:
     async with Spool(path) as spool:
         await spool.append([draft()])
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
+        db.execute("UPDATE meta SET value = '3' WHERE key = 'schema'")
         db.commit()
     before = _bytes(path)
     with pytest.raises(SpoolRefusedError, match="newer"):
         async with Spool(path):
             pass
     assert _bytes(path) == before
+
+
+async def test_a_spool_of_version_1_is_taken_over(path: Path) -> None:
+    """Its messages and cursors stay; a cursor has no mark then, and can be given one."""
+    async with Spool(path) as spool:
+        await spool.append([draft()], {"welder": Cursor(epoch=2, seq=17, mark="a")})
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE cursor DROP COLUMN mark")
+        db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+        db.commit()
+    for _ in range(2):
+        async with Spool(path) as spool:
+            assert spool.salvage is None
+            assert await spool.cursor("welder") == Cursor(epoch=2, seq=17)
+            assert len(await spool.peek("oem", 0, 9)) == 1
+    async with Spool(path) as spool:
+        await spool.append([], {"welder": Cursor(epoch=2, seq=18, mark="b")})
+        assert await spool.cursor("welder") == Cursor(epoch=2, seq=18, mark="b")
 
 
 async def test_a_foreign_database_is_refused_untouched(path: Path) -> None:

@@ -10,7 +10,9 @@ from collectors.errors import FixTheFileError
 from collectors.modbus.budget import Budget, budget, refuse_overload
 from collectors.modbus.link import AsciiLink, Link, RtuLink, TcpLink
 from collectors.profile import Profile, shipped
+from collectors.record_source import Shape
 from tests.services.timed_bus import TimedBus, profile
+from tests.unit.collectors.record_machine import Variant
 
 TCP = TcpLink(host="127.0.0.1")
 
@@ -69,12 +71,33 @@ def test_all_devices_of_a_bus_add_up_and_what_is_read_twice_counts_twice() -> No
     assert of(rtu(9600), block(10, confirm=True)).share == pytest.approx(2 * once)
 
 
-def test_a_ring_of_records_costs_two_looks_at_its_head_and_a_slot() -> None:
+def test_a_ring_of_records_costs_two_looks_at_its_head_and_two_slots() -> None:
+    """The new part's, and that of the last stored part, which tells whether the ring is the same."""
     welder = shipped()["spot-welder-plc"]
     assert welder.records is not None
     loads = [load for load in of(rtu(9600), welder).loads if load.group == "weld"]
-    assert [(load.times, load.read.count) for load in loads] == [(2, 4), (1, welder.records.stride)]
+    assert [(load.times, load.read.count) for load in loads] == [(2, 4), (1, 64)]
     assert {load.period_s for load in loads} == {welder.records.period_s}
+
+
+@pytest.mark.parametrize(
+    ("variant", "reads"),
+    [
+        (Variant(shape=Shape.BLOCK), [(2, 0, 2), (1, 100, 8)]),
+        (Variant(shape=Shape.SIGNAL), [(2, 0, 1), (2, 4, 2), (2, 102, 4)]),
+        (Variant(shape=Shape.FIFO), [(2, 100, 31)]),
+        (Variant(shape=Shape.FIFO, is_guarded=False), [(2, 4, 2), (2, 100, 31)]),
+    ],
+    ids=["block", "signal", "numbered queue", "queue"],
+)
+def test_other_records_cost_two_looks_at_what_tells_of_them(
+    variant: Variant, reads: list[tuple[int, int, int]]
+) -> None:
+    """Only the block of a counter is read once: the counter says that it stood still."""
+    loads = [load for load in of(rtu(9600), variant.profile()).loads if load.group == "weld"]
+    assert [(load.times, load.read.address, load.read.count) for load in loads] == reads
+    if variant.shape is Shape.FIFO:
+        assert loads[-1].wire_bytes == 2 * (6 + 3 + 67)
 
 
 @pytest.mark.parametrize("name", shipped())

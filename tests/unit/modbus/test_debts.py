@@ -3,7 +3,7 @@
 import pytest
 
 from collectors.modbus.debts import Debts, DoubtfulError
-from collectors.modbus.frame import Request
+from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
 from collectors.register import Table
 
 
@@ -51,6 +51,28 @@ def test_each_probe_has_a_shape_that_is_not_owed_yet(debts: Debts) -> None:
         debts.ask(read(200, count), 0.2, now=1.0)
     with pytest.raises(DoubtfulError, match="still owed"):
         debts.probe(read(200, 10), now=1.0)
+
+
+@pytest.mark.parametrize("asked", [QueueRequest(1, 100), Acknowledgement(1, 41, 7)])
+def test_a_queue_and_an_acknowledgement_are_preceded_by_a_read_of_registers(
+    debts: Debts, asked: Request
+) -> None:
+    assert debts.probe(asked, now=1.0) is None
+    debts.ask(asked, 0.2, now=1.0)
+    assert debts.makes_refusals_doubtful(asked, now=1.0)
+    probe = debts.probe(asked, now=1.0)
+    assert probe == read(asked.address, 1)
+    debts.ask(probe, 0.2, now=1.0)
+    assert debts.probe(asked, now=1.0) == read(asked.address, 2)
+
+
+def test_queues_look_alike_and_acknowledgements_only_if_they_say_the_same() -> None:
+    debts = Debts()
+    debts.ask(QueueRequest(1, 100), 0.2, now=0.0)
+    debts.ask(Acknowledgement(1, 41, 7), 0.2, now=0.0)
+    assert debts.probe(QueueRequest(1, 200), now=1.0) == read(200, 1)
+    assert debts.probe(Acknowledgement(1, 41, 8), now=1.0) is None
+    assert debts.probe(QueueRequest(2, 100), now=1.0) is None
 
 
 def test_bits_of_one_byte_have_one_shape() -> None:

@@ -112,7 +112,7 @@ def test_a_request_cannot_be_made_into_another_function() -> None:
         ONE.function = 6  # type: ignore[misc]
 
 
-def test_no_code_of_the_engine_knows_how_to_write() -> None:
+def test_no_code_of_the_engine_imports_how_to_write() -> None:
     """Nothing that builds or sends a write is imported, nor any client that could."""
     engine = Path(collectors.__path__[0]) / "modbus"
     for path in engine.rglob("*.py"):
@@ -121,6 +121,24 @@ def test_no_code_of_the_engine_knows_how_to_write() -> None:
             module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
             assert not module.startswith(("pymodbus.client", "pymodbus.pdu")), path
             assert not [name for name in names if "write" in name.lower()], path
+
+
+def test_the_one_write_is_made_at_one_place_from_one_register() -> None:
+    """Its function has one name, which only the layouts of answers use as well."""
+    users, makers = set(), set()
+    for path in Path(collectors.__path__[0]).rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for scope in ast.walk(tree):
+            if not isinstance(scope, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            names = {each.id for each in ast.walk(scope) if isinstance(each, ast.Name)}
+            if "_WRITE_REGISTER" in names:
+                users.add(scope.name)
+            calls = [each.func for each in ast.walk(scope) if isinstance(each, ast.Call)]
+            if any(isinstance(each, ast.Name) and each.id == "Acknowledgement" for each in calls):
+                makers.add((path.name, scope.name))
+    assert users == {"Acknowledgement", "__post_init__", "_rtu_sizes"}
+    assert makers == {("device.py", "Device"), ("device.py", "acknowledge")}
 
 
 @pytest.mark.parametrize("code", range(256))

@@ -95,11 +95,13 @@ class SearchingFramer(RtuFramer):
         del discarded
         ((number, request),) = asked.items()
         device_id, function = request.device_id, request.function
-        good = bytes([device_id, function, request.byte_count])
+        good = bytes([device_id]) + request.opening
         refused = bytes([device_id, function | 0x80])
-        for head, size in ((good, 5 + request.byte_count), (refused, 5)):
+        for head in (good, refused):
             start = buffer.find(head)
             while start >= 0:
+                answer_size = request.answer_size(bytes(buffer[start + 1 :])) or 0
+                size = 5 if head is refused else 3 + answer_size
                 whole = bytes(buffer[start : start + size])
                 if frame._is_sound(whole, size):
                     answer = frame._answer(device_id, whole[1:-2], request)

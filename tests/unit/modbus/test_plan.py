@@ -5,9 +5,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.modbus.frame import AsciiFramer, Framer, RtuFramer, TcpFramer
+from collectors.modbus.frame import Answer, AsciiFramer, Framer, RtuFramer, TcpFramer
 from collectors.modbus.holes import Counts, Holes, Wall
-from collectors.modbus.plan import Item, Read, plan
+from collectors.modbus.plan import Item, QueueRead, Read, plan
 from collectors.profile import Limits
 from collectors.register import Order, Register, Table, Type
 
@@ -73,6 +73,14 @@ def test_the_sizes_of_a_read_are_those_of_its_frames() -> None:
         assert read.rtu_bytes == framed(read, RtuFramer(), 2)
         assert read.ascii_bytes == 2 * framed(read, RtuFramer(), 2) - 2 * 2 + 2 * 3
         assert len(AsciiFramer().pack(read.request, 1)) == 2 * 8 + 1
+
+
+def test_the_size_of_a_look_into_a_queue_is_that_of_a_full_one() -> None:
+    read = QueueRead(address=100, device_id=3)
+    answer = bytes([24, 0, 64, 0, 31]) + bytes(62)
+    assert read.request.read(answer) == Answer(bytes(62))
+    assert read.tcp_bytes == len(TcpFramer().pack(read.request, 1)) + 7 + len(answer)
+    assert read.rtu_bytes == len(RtuFramer().pack(read.request, 1)) + 3 + len(answer)
 
 
 def framed(read: Read, framer: Framer, around: int) -> int:
