@@ -19,7 +19,14 @@ from agent.wire.broker import Broker, MqttVersion
 from collectors import profile as profiles
 from collectors import toml_file
 from collectors.errors import FixTheFileError
-from collectors.modbus.link import AsciiLink, Link, RtuLink, RtuOverTcpLink, TcpLink, TlsLink
+from collectors.modbus.transport.link import (
+    AsciiLink,
+    Link,
+    RtuLink,
+    RtuOverTcpLink,
+    TcpLink,
+    TlsLink,
+)
 from collectors.profile import Profile
 from collectors.register import Order, Positive, Text
 from collectors.toml_file import Strict

@@ -30,7 +30,7 @@ def plan(
     from agent.runtime.plan_text import plan_text
     from agent.runtime.plant import HOLES, plan_buses
     from collectors.errors import FixTheFileError
-    from collectors.modbus.budget import refuse_overload
+    from collectors.modbus.scheduling.budget import refuse_overload
 
     file, folder = load_edge(config), config.parent
     memory = Memory(folder / file.agent.data / "learned.json")

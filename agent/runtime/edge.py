@@ -31,9 +31,9 @@ from agent.runtime.line import Line
 from agent.runtime.memory import Memory
 from agent.runtime.plant import PlannedBus, plan_buses, station_id
 from agent.wire.schema import Schema
-from collectors.modbus.budget import refuse_overload
-from collectors.modbus.reader import RecordReader, name_of, reader_of
-from collectors.modbus.schedule import BusRunner
+from collectors.modbus.reading.reader import RecordReader, name_of, reader_of
+from collectors.modbus.scheduling.budget import refuse_overload
+from collectors.modbus.scheduling.schedule import BusRunner
 from collectors.profile import Profile
 
 log = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from agent.model.points import place_tags
 from agent.wire.point import Field, Point
-from collectors.modbus.budget import Budget
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device
-from collectors.modbus.measures import DeviceMeasures, Histogram
-from collectors.modbus.schedule import BusRunner
+from collectors.modbus.reading.device import Device
+from collectors.modbus.scheduling.budget import Budget
+from collectors.modbus.scheduling.measures import DeviceMeasures, Histogram
+from collectors.modbus.scheduling.schedule import BusRunner
+from collectors.modbus.transport.bus import Bus
 from collectors.sample import StationId
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from agent.runtime.plant import PlannedBus
-from collectors.modbus.budget import Load
-from collectors.modbus.device import Device
-from collectors.modbus.plan import Read
+from collectors.modbus.planning.plan import Read
+from collectors.modbus.reading.device import Device
+from collectors.modbus.scheduling.budget import Load
 
 _NAMES = 3  # of what a read holds, before it becomes "and 12 more"
 

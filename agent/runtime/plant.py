@@ -7,10 +7,10 @@ from pathlib import Path
 
 from agent.config import BusTable, LiniFile, StationTable
 from agent.runtime.memory import Facts, Memory
-from collectors.modbus.budget import Budget, budget
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place, Tell
-from collectors.modbus.healing import News
+from collectors.modbus.planning.healing import News
+from collectors.modbus.reading.device import Device, Place, Tell
+from collectors.modbus.scheduling.budget import Budget, budget
+from collectors.modbus.transport.bus import Bus
 from collectors.profile import Profile
 from collectors.sample import StationId
 

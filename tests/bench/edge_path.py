@@ -14,10 +14,10 @@ from agent.delivery.spool import Spool
 from agent.model.station import StationModel
 from agent.runtime.line import Line
 from agent.wire.schema import Schema
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.link import TcpLink
-from collectors.modbus.schedule import BusRunner, Observer
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.scheduling.schedule import BusRunner, Observer
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.link import TcpLink
 from collectors.profile import Profile
 from collectors.records import Batch
 from collectors.sample import Sample, StationId

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 
 from collectors.errors import BusDownError
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import Request
-from collectors.modbus.link import TcpLink
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
+from collectors.modbus.transport.link import TcpLink
 from collectors.register import Table
 from tests.bench.device import DEAF_AFTER, SILENT_ID, serving
 from tests.bench.edge_path import Counting, bench_profile, runner_of

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from pymodbus.client import AsyncModbusTcpClient
 
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import Request
-from collectors.modbus.link import TcpLink
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
+from collectors.modbus.transport.link import TcpLink
 from collectors.register import Table
 from tests.bench.device import serving
 from tests.bench.figures import Figure, show

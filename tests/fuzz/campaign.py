@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from collectors.modbus.frame import (
+from collectors.modbus.transport.frame import (
     AsciiFramer,
     DamagedError,
     Framer,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
+from collectors.modbus.transport.frame import Acknowledgement, QueueRequest, Request
 from collectors.register import Table
 from tests.fuzz import oracle
 from tests.fuzz.oracle import Outcome

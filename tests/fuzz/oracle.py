@@ -7,7 +7,7 @@ but the requests, of which only the kind and the arguments count.
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
+from collectors.modbus.transport.frame import Acknowledgement, QueueRequest, Request
 from collectors.register import Table
 
 Outcome = bytes | int  # data bytes, or the code of a refusal

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from collectors.errors import BusDownError, NoAnswerError, RefusedError
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import Request
-from collectors.modbus.link import RtuLink, TcpLink
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
+from collectors.modbus.transport.link import RtuLink, TcpLink
 from collectors.register import Table
 from tests.services.libmodbus import compiled, rtu_device, tcp_device
 from tests.services.ports import free_port

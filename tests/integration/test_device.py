@@ -9,11 +9,11 @@ from itertools import count
 import pytest
 
 from collectors.errors import BusDownError, NoAnswerError, WrongDeviceError
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.frame import Request
-from collectors.modbus.link import TcpLink
-from collectors.modbus.reader import reader_of
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.reading.reader import reader_of
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
+from collectors.modbus.transport.link import TcpLink
 from collectors.profile import Profile, find
 from collectors.quality import Fault, Reason
 from collectors.record import Cursor

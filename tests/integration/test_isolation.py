@@ -10,12 +10,12 @@ from itertools import pairwise
 
 import pytest
 
-from collectors.modbus import schedule
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.link import TcpLink
-from collectors.modbus.probing import Probing
-from collectors.modbus.schedule import BusRunner
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.scheduling import schedule
+from collectors.modbus.scheduling.probing import Probing
+from collectors.modbus.scheduling.schedule import BusRunner
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.link import TcpLink
 from collectors.profile import Profile
 from collectors.quality import Reason
 from collectors.sample import StationId

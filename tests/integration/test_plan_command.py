@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.modbus.holes import Holes, Refused, remembered
+from collectors.modbus.planning.holes import Holes, Refused, remembered
 from collectors.profile import shipped
 from collectors.register import Table
 from tests.services.lini import run_once

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import collectors
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import (
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import (
     Acknowledgement,
     AsciiFramer,
     Framer,
@@ -16,7 +16,7 @@ from collectors.modbus.frame import (
     RtuFramer,
     TcpFramer,
 )
-from collectors.modbus.link import RtuLink, TcpLink
+from collectors.modbus.transport.link import RtuLink, TcpLink
 from collectors.register import Table
 from collectors.simulated.server import PtyServer, TcpServer
 from tests.services.capture import TOLD, Functions, allowing, function_of, pdu_in

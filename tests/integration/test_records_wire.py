@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from collectors.errors import BusDownError, FixTheFileError, WrongDeviceError
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.link import RtuLink, TcpLink
-from collectors.modbus.reader import RecordReader, reader_of
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.reading.reader import RecordReader, reader_of
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.link import RtuLink, TcpLink
 from collectors.record import Cursor, Record
 from collectors.record_source import Shape
 from collectors.sample import StationId

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from collectors.modbus.agenda import Periodic
-from collectors.modbus.schedule import BusRunner
+from collectors.modbus.scheduling.agenda import Periodic
+from collectors.modbus.scheduling.schedule import BusRunner
 from collectors.profile import Profile
 from tests.services.timed_bus import Notes, TimedBus, profile
 from tests.services.virtual_time import run_virtually

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from collectors.modbus.bus import Bus
-from collectors.modbus.debts import Debts
-from collectors.modbus.frame import Asked, Discarded, Found, TcpFramer
-from collectors.modbus.schedule import BusRunner
+from collectors.modbus.scheduling.schedule import BusRunner
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.debts import Debts
+from collectors.modbus.transport.frame import Asked, Discarded, Found, TcpFramer
 from tests.services.fault_proxy import Faults
 from tests.services.twin import VALUES, Nobody, TwinDevice, Verdict
 from tests.services.twin_line import KINDS, LINES, TIMEOUT_S, compare

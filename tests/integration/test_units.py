@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.link import TcpLink
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.link import TcpLink
 from collectors.profile import shipped
 from collectors.quality import Fault, Reason
 from collectors.sample import StationId, Value

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from collectors.errors import LiniError, NoAnswerError, RefusedError
-from collectors.modbus.bus import Bus
-from collectors.modbus.debts import Debts
-from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
-from collectors.modbus.link import RtuOverTcpLink
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.debts import Debts
+from collectors.modbus.transport.frame import Acknowledgement, QueueRequest, Request
+from collectors.modbus.transport.link import RtuOverTcpLink
 from tests.services.capture import allowing
 from tests.services.rogue import (
     Later,
@@ -141,7 +141,7 @@ async def test_a_device_that_refuses_every_probe_is_read_again_after_a_while(
             pdu = own_addresses(request) if request.count == 2 else b"\x83\x03"
             later(0.0, rtu_frame(1, pdu))
 
-    monkeypatch.setattr("collectors.modbus.debts._LEAST_PATIENCE_S", 0.5)
+    monkeypatch.setattr("collectors.modbus.transport.debts._LEAST_PATIENCE_S", 0.5)
     async with rogue_line(script) as port, line(port) as bus, asyncio.timeout(10):
         values: list[int] = []
         while not values:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from collectors.errors import NoAnswerError
-from collectors.modbus.frame import Acknowledgement, Request
-from collectors.modbus.line import Line
-from collectors.modbus.link import RtuLink
+from collectors.modbus.transport.frame import Acknowledgement, Request
+from collectors.modbus.transport.line import Line
+from collectors.modbus.transport.link import RtuLink
 from tests.services.capture import allowing
 from tests.services.rogue import (
     Later,

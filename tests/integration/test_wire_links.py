@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from collectors.errors import BusDownError
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import AsciiFramer
-from collectors.modbus.link import AsciiLink, RtuLink, RtuOverTcpLink, TlsLink
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import AsciiFramer
+from collectors.modbus.transport.link import AsciiLink, RtuLink, RtuOverTcpLink, TlsLink
 from tests.services.adapter import Adapter
 from tests.services.certificates import Authority, KeyPair
 from tests.services.libmodbus import pty_pair

@@ -8,10 +8,10 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from collectors.errors import BusDownError, NoAnswerError
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import Request
-from collectors.modbus.link import TcpLink
-from collectors.modbus.wire import Wire
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
+from collectors.modbus.transport.link import TcpLink
+from collectors.modbus.transport.wire import Wire
 from tests.services.rogue import good, holding, next_request, rogue, tcp_frame, words
 
 Lie = Callable[[int, Request], bytes]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from collectors.errors import BusDownError, NoAnswerError
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import Request
-from collectors.modbus.link import RtuLink, TcpLink
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
+from collectors.modbus.transport.link import RtuLink, TcpLink
 from tests.services.rogue import good, holding, next_request, rogue, tcp_frame, words
 from tests.services.waiting import eventually
 

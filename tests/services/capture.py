@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from collectors.modbus.frame import AsciiFramer, Framer, RtuFramer, TcpFramer
-from collectors.modbus.wire import Wire
+from collectors.modbus.transport.frame import AsciiFramer, Framer, RtuFramer, TcpFramer
+from collectors.modbus.transport.wire import Wire
 from collectors.simulated import server
 from collectors.simulated.memory import Memory
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from collectors.errors import RefusedError
-from collectors.modbus.frame import Request
+from collectors.modbus.transport.frame import Request
 from collectors.register import Table
 
 _TABLES = {1: Table.COIL, 2: Table.DISCRETE, 3: Table.HOLDING, 4: Table.INPUT}

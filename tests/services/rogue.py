@@ -14,9 +14,9 @@ from pathlib import Path
 from pymodbus.framer import FramerRTU
 
 from collectors.errors import NoAnswerError
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
-from collectors.modbus.link import RtuLink
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Acknowledgement, QueueRequest, Request
+from collectors.modbus.transport.link import RtuLink
 from collectors.register import Table
 from tests.services.libmodbus import pty_pair
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from collectors.modbus.bus import Bus
-from collectors.modbus.frame import Request
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
 from collectors.register import Table
 from tests.fuzz import oracle
 from tests.services.fault_proxy import SERIAL_ANSWERS, Faults, flipped, head_flipped

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from collectors.errors import BusDownError, NoAnswerError
-from collectors.modbus.device import Device, Place
-from collectors.modbus.frame import Request
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.transport.frame import Request
 from collectors.profile import Profile
 from collectors.records import Batch
 from collectors.sample import Sample, StationId

@@ -10,8 +10,8 @@ from itertools import cycle, islice
 from pymodbus.constants import ExcCodes
 
 from collectors.errors import BusDownError, NoAnswerError
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.transport.bus import Bus
 from collectors.profile import Profile
 from collectors.records import Batch
 from collectors.register import Table

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from collectors.modbus.bus import Bus
-from collectors.modbus.link import Link, RtuLink, TcpLink
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.link import Link, RtuLink, TcpLink
 from collectors.simulated.server import PtyServer, TcpServer
 from tests.services.fault_proxy import (
     NETWORK_ANSWERS,

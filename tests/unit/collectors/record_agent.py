@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, cast
 
 from collectors.errors import LiniError, NoAnswerError, RefusedError
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.frame import Answer, Request
-from collectors.modbus.reader import RecordReader, reader_of
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.reading.reader import RecordReader, reader_of
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Answer, Request
 from collectors.record import Cursor, Event, Record
 from collectors.records import Batch
 from collectors.sample import StationId

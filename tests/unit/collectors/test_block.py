@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from collectors.modbus.decode import Decoder
-from collectors.modbus.plan import items_of, plan
+from collectors.modbus.decoding.decode import Decoder
+from collectors.modbus.planning.plan import items_of, plan
 from collectors.profile import Profile
 from collectors.sample import Value
 from collectors.simulated.memory import Memory

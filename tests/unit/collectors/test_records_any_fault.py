@@ -22,8 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from collectors.modbus.reader import reader_of
-from collectors.modbus.windows import QueueWindow
+from collectors.modbus.reading.reader import reader_of
+from collectors.modbus.reading.windows import QueueWindow
 from collectors.record import Cursor
 from collectors.record_source import Shape
 from collectors.records import counted

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from agent import config
 from agent.config import BusTable, LiniFile, station_profiles
 from collectors.errors import FixTheFileError
-from collectors.modbus.link import AsciiLink, RtuLink, RtuOverTcpLink, TcpLink, TlsLink
+from collectors.modbus.transport.link import AsciiLink, RtuLink, RtuOverTcpLink, TcpLink, TlsLink
 
 BY_ID = "/dev/serial/by-id/usb-adapter"
 

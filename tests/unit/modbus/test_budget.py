@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from collectors.errors import FixTheFileError
-from collectors.modbus.budget import Budget, budget, refuse_overload
-from collectors.modbus.link import AsciiLink, Link, RtuLink, TcpLink
+from collectors.modbus.scheduling.budget import Budget, budget, refuse_overload
+from collectors.modbus.transport.link import AsciiLink, Link, RtuLink, TcpLink
 from collectors.profile import Profile, shipped
 from collectors.record_source import Shape
 from tests.services.timed_bus import TimedBus, profile

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from collectors.modbus.confirm import LOOKS, Confirmation
-from collectors.modbus.device import Device, Place
+from collectors.modbus.decoding.confirm import LOOKS, Confirmation
+from collectors.modbus.reading.device import Device, Place
 from collectors.profile import Profile
 from collectors.quality import Fault, Reason
 from collectors.sample import StationId, Value

@@ -2,8 +2,8 @@
 
 import pytest
 
-from collectors.modbus.debts import Debts, DoubtfulError
-from collectors.modbus.frame import Acknowledgement, QueueRequest, Request
+from collectors.modbus.transport.debts import Debts, DoubtfulError
+from collectors.modbus.transport.frame import Acknowledgement, QueueRequest, Request
 from collectors.register import Table
 
 

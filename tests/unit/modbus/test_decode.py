@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from collectors.modbus.decode import Decoder
-from collectors.modbus.plan import Item, Read
+from collectors.modbus.decoding.decode import Decoder
+from collectors.modbus.planning.plan import Item, Read
 from collectors.quality import Fault, Reason
 from collectors.register import Bit, Order, Register, Table, Type
 from collectors.sample import Value

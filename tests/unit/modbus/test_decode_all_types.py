@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.modbus.decode import Decoder
-from collectors.modbus.plan import Item, Read, place
+from collectors.modbus.decoding.decode import Decoder
+from collectors.modbus.planning.plan import Item, Read, place
 from collectors.profile import Profile
 from collectors.quality import Fault
 from collectors.register import FLOATS, INTEGERS, Bit, Order, Register, Table, Type

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from collectors.modbus.decode import Decided, Decoder
-from collectors.modbus.plan import Read, items_of, plan
+from collectors.modbus.decoding.decode import Decided, Decoder
+from collectors.modbus.planning.plan import Read, items_of, plan
 from collectors.profile import Profile, shipped
 from collectors.quality import Fault, Reason
 from collectors.sample import Value

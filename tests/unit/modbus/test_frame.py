@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collectors
-from collectors.modbus.frame import (
+from collectors.modbus.transport.frame import (
     AsciiFramer,
     DamagedError,
     Framer,

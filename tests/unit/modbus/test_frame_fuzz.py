@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import pytest
 
-from collectors.modbus import frame
-from collectors.modbus.frame import Answer, Asked, Discarded, Found, Request, RtuFramer
+from collectors.modbus.transport import frame
+from collectors.modbus.transport.frame import Answer, Asked, Discarded, Found, Request, RtuFramer
 from tests.fuzz import campaign, grammar
 from tests.fuzz.campaign import WrongError
 

@@ -6,7 +6,7 @@ import pytest
 from pymodbus.framer import FramerAscii, FramerBase, FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 
-from collectors.modbus.frame import (
+from collectors.modbus.transport.frame import (
     Acknowledgement,
     Answer,
     AsciiFramer,

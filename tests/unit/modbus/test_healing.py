@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.modbus.device import Device, Place
-from collectors.modbus.healing import News
-from collectors.modbus.holes import Facts, Holes
+from collectors.modbus.planning.healing import News
+from collectors.modbus.planning.holes import Facts, Holes
+from collectors.modbus.reading.device import Device, Place
 from collectors.profile import Profile
 from collectors.quality import Fault, Reason
 from collectors.register import Table
@@ -224,7 +224,7 @@ async def test_without_healing_one_hole_would_take_all_values_with_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The control: what a reader does that takes a refused read for lost."""
-    monkeypatch.setattr("collectors.modbus.device.halves", lambda _: None)
+    monkeypatch.setattr("collectors.modbus.reading.device.halves", lambda _: None)
     site = Site(RefusingDevice(holes={37}), profile(HUNDRED))
     for _ in range(20):
         values, _ = await site.cycle()

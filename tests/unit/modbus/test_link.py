@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.modbus.link import AsciiLink, RtuLink, RtuOverTcpLink, TcpLink
+from collectors.modbus.transport.link import AsciiLink, RtuLink, RtuOverTcpLink, TcpLink
 
 PORT = Path("/dev/serial/by-id/usb-adapter")
 

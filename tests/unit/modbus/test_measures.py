@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from collectors.modbus.measures import Histogram
+from collectors.modbus.scheduling.measures import Histogram
 
 
 @pytest.mark.parametrize("percent", [50, 95, 99, 100])

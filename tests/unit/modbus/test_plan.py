@@ -5,9 +5,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.modbus.frame import Answer, AsciiFramer, Framer, RtuFramer, TcpFramer
-from collectors.modbus.holes import Counts, Holes, Wall
-from collectors.modbus.plan import Item, QueueRead, Read, plan
+from collectors.modbus.planning.holes import Counts, Holes, Wall
+from collectors.modbus.planning.plan import Item, QueueRead, Read, plan
+from collectors.modbus.transport.frame import Answer, AsciiFramer, Framer, RtuFramer, TcpFramer
 from collectors.profile import Limits
 from collectors.register import Order, Register, Table, Type
 

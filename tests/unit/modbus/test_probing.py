@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from collectors.modbus.probing import Probing
+from collectors.modbus.scheduling.probing import Probing
 
 ALWAYS = float("inf")
 

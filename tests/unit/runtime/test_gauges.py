@@ -3,12 +3,12 @@
 from agent.runtime.gauges import Gauges
 from agent.wire.point import Point
 from agent.wire.schema import Schema
-from collectors.modbus.budget import budget
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.frame import Request
-from collectors.modbus.link import TcpLink
-from collectors.modbus.schedule import BusRunner
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.scheduling.budget import budget
+from collectors.modbus.scheduling.schedule import BusRunner
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
+from collectors.modbus.transport.link import TcpLink
 from collectors.register import Table
 from collectors.sample import StationId
 from tests.services.timed_bus import CLOCK_NS, Notes, profile

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.modbus.decode import Decoder
-from collectors.modbus.plan import Item, Read
+from collectors.modbus.decoding.decode import Decoder
+from collectors.modbus.planning.plan import Item, Read
 from collectors.register import Bit, Order, Register, Table, Type
 from collectors.simulated.encode import Content, Raw, encoder
 

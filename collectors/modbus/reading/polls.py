@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collectors.modbus.confirm import Confirmation, needs_confirmation
-from collectors.modbus.decode import Decided, Decoded, Decoder
-from collectors.modbus.healing import Answered, Plan
-from collectors.modbus.plan import Item, Read
+from collectors.modbus.decoding.confirm import Confirmation, needs_confirmation
+from collectors.modbus.decoding.decode import Decided, Decoded, Decoder
+from collectors.modbus.planning.healing import Answered, Plan
+from collectors.modbus.planning.plan import Item, Read
 from collectors.quality import Fault, Reason
 
 

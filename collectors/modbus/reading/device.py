@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from collectors.errors import FixTheFileError, NoAnswerError, RefusedError, WrongDeviceError
-from collectors.modbus.bus import Bus
-from collectors.modbus.confirm import LOOKS, Confirmation
-from collectors.modbus.decode import Decoded
-from collectors.modbus.frame import Acknowledgement, Request
-from collectors.modbus.healing import (
+from collectors.modbus.decoding.confirm import LOOKS, Confirmation
+from collectors.modbus.decoding.decode import Decoded
+from collectors.modbus.planning.healing import (
     ADDRESS,
     AT_ONCE,
     LASTING,
@@ -20,9 +18,11 @@ from collectors.modbus.healing import (
     between,
     halves,
 )
-from collectors.modbus.holes import Facts, Holes, recalled, remembered
-from collectors.modbus.plan import Item, Read, groups_of, place, read_of
-from collectors.modbus.polls import Outcome, Poll, Work, decode, faults
+from collectors.modbus.planning.holes import Facts, Holes, recalled, remembered
+from collectors.modbus.planning.plan import Item, Read, groups_of, place, read_of
+from collectors.modbus.reading.polls import Outcome, Poll, Work, decode, faults
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Acknowledgement, Request
 from collectors.profile import Profile
 from collectors.quality import Fault, Reason
 from collectors.sample import Sample, StationId

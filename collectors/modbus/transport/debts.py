@@ -20,7 +20,7 @@ in it tells it from the true one.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collectors.modbus.frame import Request
+from collectors.modbus.transport.frame import Request
 
 _LEAST_PATIENCE_S = 5.0
 _PATIENCE_TIMEOUTS = 10

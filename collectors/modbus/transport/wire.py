@@ -3,8 +3,8 @@
 import asyncio
 from collections import Counter
 
-from collectors.modbus.frame import Answer, DamagedError, Request
-from collectors.modbus.link import Link
+from collectors.modbus.transport.frame import Answer, DamagedError, Request
+from collectors.modbus.transport.link import Link
 
 _MOST_REMEMBERED = 1024  # timed-out requests whose numbers are not used again
 _MOST_BYTES = 4096  # read at once

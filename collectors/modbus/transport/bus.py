@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Self
 
 from collectors.errors import BusDownError, LiniError, NoAnswerError, RefusedError
-from collectors.modbus.debts import Debts
-from collectors.modbus.frame import DamagedError, Request
-from collectors.modbus.line import Line
-from collectors.modbus.link import Link
-from collectors.modbus.wire import Wire
+from collectors.modbus.transport.debts import Debts
+from collectors.modbus.transport.frame import DamagedError, Request
+from collectors.modbus.transport.line import Line
+from collectors.modbus.transport.link import Link
+from collectors.modbus.transport.wire import Wire
 
 _FIRST_RETRY_S = 0.5
 

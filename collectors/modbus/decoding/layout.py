@@ -12,7 +12,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from collectors.modbus.plan import Item, Read
+from collectors.modbus.planning.plan import Item, Read
 from collectors.register import Order, Type
 
 Pick = Callable[[Sequence[Any]], Sequence[Any]]

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2s
 
 from collectors.errors import WrongDeviceError
-from collectors.modbus.decode import Decided, Decoder
-from collectors.modbus.device import Device
-from collectors.modbus.frame import Request
-from collectors.modbus.plan import Item, QueueRead, Read, place, plan
+from collectors.modbus.decoding.decode import Decided, Decoder
+from collectors.modbus.planning.plan import Item, QueueRead, Read, place, plan
+from collectors.modbus.reading.device import Device
+from collectors.modbus.transport.frame import Request
 from collectors.quality import Fault
 from collectors.record_source import RecordSource, Shape
 from collectors.records.batch import Slot

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from collectors.modbus.frame import AsciiFramer, Framer, RtuFramer, TcpFramer
-from collectors.modbus.serial_port import open_port
+from collectors.modbus.transport.frame import AsciiFramer, Framer, RtuFramer, TcpFramer
+from collectors.modbus.transport.serial_port import open_port
 
 _FAST_BAUD = 19200
 _FAST_SILENCE_S = 0.00175  # the standard's fixed 3.5 characters above 19200 baud

@@ -9,10 +9,10 @@ import asyncio
 import os
 import time
 
-from collectors.modbus.debts import Debts, DoubtfulError
-from collectors.modbus.frame import Answer, Request
-from collectors.modbus.link import Link
-from collectors.modbus.wire import Wire
+from collectors.modbus.transport.debts import Debts, DoubtfulError
+from collectors.modbus.transport.frame import Answer, Request
+from collectors.modbus.transport.link import Link
+from collectors.modbus.transport.wire import Wire
 
 _TOO_MANY = 1024  # unread bytes: noise, not an answer
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from collectors.modbus.layout import Layout, picker
-from collectors.modbus.meaning import Failed, Raw, columns, converter, explain
-from collectors.modbus.plan import Item, Read
+from collectors.modbus.decoding.layout import Layout, picker
+from collectors.modbus.decoding.meaning import Failed, Raw, columns, converter, explain
+from collectors.modbus.planning.plan import Item, Read
 from collectors.quality import Fault, Reason
 from collectors.register import Type
 from collectors.sample import Value

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from collectors.modbus.holes import Counts, Holes, Refused, Spot, Wall, describe
-from collectors.modbus.plan import Item, Read, plan, read_of
+from collectors.modbus.planning.holes import Counts, Holes, Refused, Spot, Wall, describe
+from collectors.modbus.planning.plan import Item, Read, plan, read_of
 from collectors.profile import Limits
 from collectors.register import Table
 

@@ -9,8 +9,8 @@ temperature may go anywhere) only two equal looks prove that nothing was torn.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from collectors.modbus.layout import Layout
-from collectors.modbus.plan import Item, Read
+from collectors.modbus.decoding.layout import Layout
+from collectors.modbus.planning.plan import Item, Read
 from collectors.register import Register, Type
 
 LOOKS = 3  # at most: one tear spoils one of them, and the other two agree

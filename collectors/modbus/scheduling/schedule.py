@@ -25,13 +25,13 @@ from collectors.errors import (
     RefusedError,
     WrongDeviceError,
 )
-from collectors.modbus.agenda import Agenda, Periodic
-from collectors.modbus.device import Device
-from collectors.modbus.frame import Request
-from collectors.modbus.measures import DeviceMeasures
-from collectors.modbus.plan import items_of
-from collectors.modbus.probing import Probing
-from collectors.modbus.reader import RecordReader
+from collectors.modbus.planning.plan import items_of
+from collectors.modbus.reading.device import Device
+from collectors.modbus.reading.reader import RecordReader
+from collectors.modbus.scheduling.agenda import Agenda, Periodic
+from collectors.modbus.scheduling.measures import DeviceMeasures
+from collectors.modbus.scheduling.probing import Probing
+from collectors.modbus.transport.frame import Request
 from collectors.quality import Reason
 from collectors.records import Batch
 from collectors.sample import Sample

@@ -3,8 +3,8 @@
 import asyncio
 from abc import ABC, abstractmethod
 
-from collectors.modbus.device import Device
-from collectors.modbus.windows import COUNTED, NUMBERED
+from collectors.modbus.reading.device import Device
+from collectors.modbus.reading.windows import COUNTED, NUMBERED
 from collectors.record import Cursor
 from collectors.record_source import RecordSource, Shape
 from collectors.records.batch import Batch

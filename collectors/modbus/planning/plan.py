@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from collectors.modbus.frame import QueueRequest, Request
-from collectors.modbus.holes import Holes, Spot
+from collectors.modbus.planning.holes import Holes, Spot
+from collectors.modbus.transport.frame import QueueRequest, Request
 from collectors.profile import Limits, Profile
 from collectors.record_source import QUEUE_REGISTERS
 from collectors.register import Order, Register, Table

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from collectors.modbus.layout import picker
+from collectors.modbus.decoding.layout import picker
 from collectors.quality import Fault, Reason
 from collectors.register import FLOATS, INTEGERS, Register, Type
 from collectors.sample import Value

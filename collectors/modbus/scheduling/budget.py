@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from collectors.errors import FixTheFileError
-from collectors.modbus.device import Device
-from collectors.modbus.link import Link, SerialLine
-from collectors.modbus.plan import Read
-from collectors.modbus.windows import reads_of
+from collectors.modbus.planning.plan import Read
+from collectors.modbus.reading.device import Device
+from collectors.modbus.reading.windows import reads_of
+from collectors.modbus.transport.link import Link, SerialLine
 
 _FULL = 1.0
 _TIGHT = 0.8
