@@ -7,6 +7,7 @@ from collectors.simulated.line import Endpoint
 
 _KINDS = {
     "welder": {"id": "Las titik", "en": "Spot welder"},
+    "laser": {"id": "Las laser", "en": "Laser welder"},
     "sorter": {"id": "Sortir sel", "en": "Cell sorter"},
     "formation": {"id": "Formasi", "en": "Formation"},
     "chiller": {"id": "Pendingin", "en": "Chiller"},
