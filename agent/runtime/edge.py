@@ -19,6 +19,7 @@ from agent.model.board import Board, Site
 from agent.model.station import StationModel
 from agent.page.app import create_app
 from agent.page.server import serve
+from agent.parts.store import PartStore
 from agent.runtime.health import VERSION, Health
 from agent.runtime.line import Line
 from agent.wire.schema import Schema
@@ -75,7 +76,9 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             )
             for uplink in file.uplink
         }
-        line = Line({model.station: model for model in models}, outbox, clock=clock)
+        parts = PartStore(folder / file.agent.data / "parts.db", clock=clock)
+        await stack.enter_async_context(parts)
+        line = Line({model.station: model for model in models}, outbox, clock=clock, parts=parts)
         board = Board(_site(file), models, clock=clock)
         health = Health(
             line,

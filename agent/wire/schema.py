@@ -12,6 +12,7 @@ from typing import Literal
 from agent.wire.point import Field, Point
 from collectors.errors import FixTheFileError
 from collectors.profile import Profile
+from collectors.record_source import Quantity
 from collectors.register import Register, Type
 
 FieldType = Literal["int", "float", "str"]
@@ -23,8 +24,10 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "formation_curve": (*_PLACE, "channel"),
     "state": _PLACE,
     "weld": (*_PLACE, "program", "result", "code"),
+    "pull_test": (*_PLACE, "program", "type", "result"),
     "cell": (*_PLACE, "bin", "result", "code"),
     "formation_step": (*_PLACE, "channel", "step", "result", "code"),
+    "formation_cycle": (*_PLACE, "channel", "result", "code"),
     "alarm": (*_PLACE, "code", "priority"),
     "event": (*_PLACE, "kind"),
     "agent": ("site", "agent"),
@@ -43,13 +46,58 @@ _PART: Mapping[str, FieldType] = {
     "time_source": "str",
 }
 
+_K: Mapping[str, FieldType] = {  # the earlier measurement that a K value comes from
+    "k_from_station": "str",
+    "k_from_ms": "int",
+    "k_from_ocv": "float",
+    "k_from_temperature": "float",
+    "k_rest_h": "float",
+}
+_CYCLE: Mapping[str, FieldType] = {
+    "cycle": "int",
+    "complete": "int",  # 0: records are missing or it was cut short, and there are no sums
+    "lack": "str",  # why not complete
+    "end_reason": "str",
+    "steps": "int",
+    "interruptions": "int",
+    "charge_ah": "float",
+    "discharge_ah": "float",
+    "charge_wh": "float",
+    "discharge_wh": "float",
+    "capacity_ah": "float",  # of the last whole discharge
+    "capacity_ah_lsl": "float",
+    "capacity_ah_usl": "float",
+    "coulombic_percent": "float",
+    "energy_percent": "float",
+    "cv_percent": "float",  # of the charge, at constant voltage
+    "duration_s": "float",
+    "t_max": "float",
+    "dcir_mohm": "float",
+    "dcir_pulse_s": "float",
+    "dcir_v_before": "float",
+    "dcir_v_after": "float",
+    "dcir_i_before": "float",
+    "dcir_i_after": "float",
+}
+
 _FIXED: Mapping[str, Mapping[str, FieldType]] = {
     "telemetry": _QUALITY,
     "formation_curve": _QUALITY,
     "state": {"code": "int", "name": "str", "reason": "str", "since_ms": "int"},
     "weld": _PART,
-    "cell": _PART,
+    "pull_test": {  # entered by people
+        "force": "float",  # N
+        "force_lsl": "float",
+        "failure_mode": "str",
+        "ok": "int",
+        "serial": "str",
+        "position": "int",
+        "by": "str",
+        "note": "str",
+    },
+    "cell": {**_PART, **_K},
     "formation_step": _PART,
+    "formation_cycle": {**_PART, **_CYCLE},
     "alarm": {
         "active": "int",
         "text_id": "str",
@@ -64,6 +112,9 @@ _FIXED: Mapping[str, Mapping[str, FieldType]] = {
         "epoch": "int",
         "reason": "str",
         "detail": "str",
+        "value": "str",  # what the event is about, as a serial
+        "value_before": "str",
+        "since_ms": "int",
     },
     "agent": {
         "version": "str",
@@ -148,8 +199,10 @@ class Schema:
             raise ValueError(f"a point of {point.measurement} has no fields")
 
 
-def field_type(register: Register) -> FieldType:
+def field_type(register: Quantity) -> FieldType:
     """Return the type a register's value is stored as. Bits are 0 or 1, so that they sum."""
+    if not isinstance(register, Register):
+        return "float"
     if register.type in {Type.STRING, Type.ENUM}:
         return "str"
     if register.type in {Type.BOOL, Type.BITFIELD} or register.is_whole:
@@ -157,15 +210,15 @@ def field_type(register: Register) -> FieldType:
     return "float"
 
 
-def _registers(profile: Profile) -> Iterable[tuple[str, Register]]:
+def _registers(profile: Profile) -> Iterable[tuple[str, Quantity]]:
     for register in profile.registers:
         yield "telemetry", register
     if profile.channels:
         for register in profile.channels.registers:
             yield "formation_curve", register
     if profile.records:
-        for register in profile.records.measured:
-            yield profile.records.kind, register
+        for quantity in profile.records.quantities:
+            yield profile.records.kind, quantity
 
 
 def _as(wanted: FieldType, value: Field) -> Field:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from collectors.record import Result
 from collectors.sample import Value
@@ -30,8 +30,27 @@ class Part:
     values: Mapping[str, Value | None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """One cycle of a cell as it truly was, beyond the resolution of any register.
+
+    It is known by its last step, part (`epoch`, `seq`) of the station. Not `complete`: it was
+    cut short, or had begun before the simulation.
+    """
+
+    station: str
+    channel: int
+    epoch: int
+    seq: int
+    serial: str
+    cycle: int
+    complete: bool
+    interruptions: int
+    values: Mapping[str, float]
+
+
 class Ledger:
-    """A file of JSON lines, one a part. Without a path the parts are only made, not written.
+    """A file of JSON lines, one a part or cycle. Without a path the parts are only made, not written.
 
     A new ledger replaces the file: it tells of one run.
     """
@@ -51,7 +70,7 @@ class Ledger:
         if self._file is not None:
             self._file.close()
 
-    def append(self, part: Part) -> None:
+    def append(self, part: Part | Cycle) -> None:
         """Write `part` down; once this returns, a killed simulator cannot take it back."""
         if self._file is not None:
             self._file.write(json.dumps(asdict(part), separators=(",", ":")) + "\n")
@@ -60,8 +79,20 @@ class Ledger:
 
 def read(path: Path) -> Iterator[Part]:
     """Yield the parts of a ledger in the order they were made; a last line cut off is not one."""
+    for entry in _entries(path):
+        if "interruptions" not in entry:
+            yield Part(**{**entry, "result": Result(entry["result"])})
+
+
+def read_cycles(path: Path) -> Iterator[Cycle]:
+    """Yield the cycles of cells, in the order they ended."""
+    for entry in _entries(path):
+        if "interruptions" in entry:
+            yield Cycle(**entry)
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             if line.endswith("\n"):
-                entry = json.loads(line)
-                yield Part(**{**entry, "result": Result(entry["result"])})
+                yield json.loads(line)
