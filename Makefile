@@ -8,7 +8,7 @@ SERVICES := mosquitto influxdb libmodbus-dev gcc libc6-dev chromium chromium-dri
 LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
-.PHONY: demo test check format services screenshots lock clean help
+.PHONY: demo test check format bench torture services screenshots lock clean help
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,13 @@ check: $(READY) ## Check style, types and the layers
 format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure speed and memory against their targets (nothing else should run)
+	$(BIN)/python -m tests.bench $(ONLY)
+
+torture: $(READY) services ## Run the long tests with faults: SECONDS=600 SEED=1 by default
+	LINI_TORTURE_SECONDS=$(or $(SECONDS),600) LINI_TORTURE_SEED=$(or $(SEED),1) \
+		$(BIN)/pytest -q --timeout=0 tests/torture
 
 screenshots: $(READY) services ## Take pictures of every page into build/screenshots
 	mkdir -p build/screenshots

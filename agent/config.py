@@ -6,24 +6,64 @@ in files of their own, so that a configuration can be mailed to whoever helps.
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
+from agent.genealogy.site import GenealogyTable
 from agent.wire.broker import Broker, MqttVersion
 from collectors import profile as profiles
 from collectors import toml_file
 from collectors.errors import FixTheFileError
-from collectors.modbus.bus import RtuLink, TcpLink
+from collectors.modbus.transport.link import (
+    AsciiLink,
+    Link,
+    RtuLink,
+    RtuOverTcpLink,
+    TcpLink,
+    TlsLink,
+)
 from collectors.profile import Profile
-from collectors.register import Order, Positive, Strict, Text
+from collectors.register import Order, Positive, Text
+from collectors.toml_file import Strict
 
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Transport = Literal["tcp", "tls", "rtu", "rtu-over-tcp", "ascii"]
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+# What a bus needs and may have, by its transport.
+_CERTIFICATES = ("ca_file", "cert_file", "key_file")
+_HOST = {"host": "the device's address"}
+_DEVICE = {"device": "the serial port, as /dev/serial/by-id/…"}
+_NEEDS: Mapping[Transport, Mapping[str, str]] = {
+    "tcp": _HOST,
+    "tls": {
+        **_HOST,
+        "ca_file": "the authority that signed the device's certificate",
+        "cert_file": "this agent's certificate",
+        "key_file": "the key of this agent's certificate",
+    },
+    "rtu": _DEVICE,
+    "rtu-over-tcp": {**_HOST, "port": "that of the serial server"},
+    "ascii": _DEVICE,
+}
+_COMMON = {"name", "transport"}
+_NETWORK = {"host", "port", "gateway_timeout_s"}
+_SERIAL = {"baud", "parity", "stop_bits", "echo"}
+_MAY: Mapping[Transport, set[str]] = {
+    "tcp": _NETWORK,
+    "tls": {*_NETWORK, *_CERTIFICATES},
+    "rtu": {"device", *_SERIAL},
+    "rtu-over-tcp": {*_NETWORK, *_SERIAL},
+    "ascii": {"device", "data_bits", *_SERIAL},
+}
+_BY_ID = Path("/dev/serial/by-id")
+_NUMBERED_PORT = re.compile(r"/dev/tty(USB|ACM)[0-9]+")
 
 
 class AgentTable(Strict):
@@ -51,36 +91,77 @@ class AgentTable(Strict):
         return self
 
 
+class _SerialKeys(TypedDict):
+    baud: int
+    parity: str
+    stop_bits: int
+    echo: bool
+
+
 class BusTable(Strict):
-    """One TCP connection (a machine or a gateway), or one serial port."""
+    """The connections to one host (a machine or a gateway), or one serial port."""
 
     name: Slug
-    transport: Literal["tcp", "rtu"] = "tcp"
+    transport: Transport = "tcp"
     host: str | None = None
-    port: Port = 502
+    port: Port | None = None  # None: 502, with TLS 802
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
     device: Path | None = None  # serial port, as /dev/serial/by-id/…
     baud: Annotated[int, Field(ge=300, le=921_600)] = 9600
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] | None = None  # None: 7 in ascii, and 8 is all there is elsewhere
+    echo: bool = False  # a two-wire adapter that returns what was sent
+    gateway_timeout_s: Positive | None = None  # as set in the gateway
 
     @model_validator(mode="after")
-    def _has_an_end(self) -> Self:
-        if self.transport == "tcp" and not self.host:
-            raise ValueError("a tcp bus needs `host`")
-        if self.transport == "rtu" and self.device is None:
-            raise ValueError("an rtu bus needs `device`, as /dev/serial/by-id/…")
+    def _fits_its_transport(self) -> Self:
+        for key, reason in _NEEDS[self.transport].items():
+            if getattr(self, key) is None:
+                raise ValueError(f"transport `{self.transport}` needs `{key}`: {reason}")
+        foreign = sorted(self.model_fields_set - _COMMON - _MAY[self.transport])
+        if foreign:
+            known = ", ".join(sorted(_MAY[self.transport]))
+            raise ValueError(
+                f"transport `{self.transport}` has no {', '.join(foreign)}; it has: {known}"
+            )
         return self
 
-    def link(self) -> TcpLink | RtuLink:
-        """Return how to reach the devices on this bus."""
+    def link(self, folder: Path) -> Link:
+        """Return how to reach the devices on this bus; files are relative to `folder`."""
+        host, device = self.host or "", self.device or Path()
         if self.transport == "tcp":
-            return TcpLink(host=self.host or "", port=self.port)
-        return RtuLink(
-            port=self.device or Path(),
-            baud=self.baud,
-            parity=self.parity,
-            stop_bits=self.stop_bits,
-        )
+            return TcpLink(host=host, port=self.port or 502)
+        if self.transport == "tls":
+            return TlsLink(
+                host=host,
+                port=self.port or 802,
+                ca_file=folder / (self.ca_file or ""),
+                cert_file=folder / (self.cert_file or ""),
+                key_file=folder / (self.key_file or ""),
+            )
+        line: _SerialKeys = {
+            "baud": self.baud,
+            "parity": self.parity,
+            "stop_bits": self.stop_bits,
+            "echo": self.echo,
+        }
+        if self.transport == "rtu-over-tcp":
+            return RtuOverTcpLink(host=host, port=self.port or 0, **line)
+        if self.transport == "rtu":
+            return RtuLink(port=device, **line)
+        return AsciiLink(port=device, data_bits=self.data_bits or 7, **line)
+
+    @property
+    def unstable_port(self) -> str:
+        """What is wrong with the name of the serial port, or ""."""
+        if self.device is None or not _NUMBERED_PORT.fullmatch(str(self.device)):
+            return ""
+        stable = [each for each in _BY_ID.glob("*") if each.resolve() == self.device.resolve()]
+        name = stable[0] if stable else f"a name in {_BY_ID}"
+        return f"{self.device} may be another adapter after a restart; better: {name}"
 
 
 class StationTable(Strict):
@@ -94,6 +175,15 @@ class StationTable(Strict):
     order: Order | None = None  # overrides the profile's byte order
     timeout_s: Positive | None = None
     acknowledge: bool = False  # let Lini tell the machine which parts are stored
+
+    @model_validator(mode="after")
+    def _tells_one_machine(self) -> Self:
+        if self.acknowledge and self.device_id == 0:
+            raise ValueError(
+                "an acknowledgement to device id 0 would reach every device of a line: "
+                "give the machine a number of its own"
+            )
+        return self
 
 
 class BrokerTable(Strict):
@@ -154,6 +244,7 @@ class LiniFile(Strict):
     station: Annotated[tuple[StationTable, ...], Field(min_length=1)]
     uplink: Annotated[tuple[UplinkTable, ...], Field(min_length=1)]
     page: PageTable = PageTable()
+    genealogy: GenealogyTable = GenealogyTable()
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -171,6 +262,8 @@ class LiniFile(Strict):
         places = [(station.bus, station.device_id) for station in self.station]
         if len(set(places)) < len(places):
             raise ValueError("two stations have the same bus and device_id")
+        if fault := self.genealogy.fault({station.name for station in self.station}):
+            raise ValueError(fault)
         return self
 
 
@@ -213,8 +306,10 @@ def load_sink(path: Path) -> SinkFile:
 def station_profiles(file: LiniFile, folder: Path) -> Mapping[str, Profile]:
     """Return the profile of each station, by the station's name.
 
-    Raises FixTheFileError naming every station whose profile does not exist, or does not fit.
+    Raises FixTheFileError naming every station whose profile does not exist, cannot do what the
+    station asks of it, or would give up before its gateway does.
     """
+    gateways = {bus.name: bus.gateway_timeout_s for bus in file.bus}
     own = _under(folder, file.agent.profiles)
     found: dict[str, Profile] = {}
     faults: list[str] = []
@@ -230,9 +325,33 @@ def station_profiles(file: LiniFile, folder: Path) -> Mapping[str, Profile]:
                 f"station {station.name}: `acknowledge` is set, but its profile "
                 f"{station.profile} names no register for it"
             )
+        patience_s = station.timeout_s or profile.modbus.timeout_s
+        gateway_s = gateways[station.bus]
+        if gateway_s is not None and patience_s <= gateway_s:
+            faults.append(
+                f"station {station.name}: gives up after {patience_s:g} s, but the gateway of "
+                f"{station.bus} waits {gateway_s:g} s for the device: the answers to requests "
+                "given up would hold up those behind them\n"
+                f"  → set `timeout_s` of the station above {gateway_s:g}, or shorten the time-out "
+                "in the gateway and `gateway_timeout_s` with it"
+            )
     if faults:
         raise FixTheFileError("\n".join(faults))
     return found
+
+
+def check_links(file: LiniFile, found: Mapping[str, Profile]) -> None:
+    """Raise FixTheFileError for each register of `[genealogy]` that no record has.
+
+    `found`: the profile of each station, by the station's name.
+    """
+    records = {name: profile.records for name, profile in found.items()}
+    measured = {
+        name: [each.name for each in source.measured] if source else None
+        for name, source in records.items()
+    }
+    if faults := list(file.genealogy.faults_of_registers(measured)):
+        raise FixTheFileError("\n".join(faults))
 
 
 def site_profiles(folder: Path | None) -> list[Profile]:

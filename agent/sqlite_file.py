@@ -20,12 +20,21 @@ class SqliteFile:
     """Base of what is kept in one file. Use as `async with`; opening makes the `tables`.
 
     `failure` makes of what the disk says the error that opening and every transaction raise.
+    `exclusive` keeps every other process out as long as the file is open.
     """
 
-    def __init__(self, path: Path, *, tables: str, failure: Callable[[str], LiniError]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        tables: str,
+        failure: Callable[[str], LiniError],
+        exclusive: bool = False,
+    ) -> None:
         self.path = path
         self._tables = tables
         self._failure = failure
+        self._exclusive = exclusive
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
         self._db: sqlite3.Connection
 
@@ -45,6 +54,8 @@ class SqliteFile:
         with self._translated():
             db = sqlite3.connect(self.path, check_same_thread=False)
             try:
+                if self._exclusive:
+                    db.execute("PRAGMA locking_mode = EXCLUSIVE")
                 db.execute("PRAGMA journal_mode = WAL")
                 # What is written here may be deleted at its source: it must outlive a power cut.
                 db.execute("PRAGMA synchronous = FULL")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple, NoReturn
 
-from pydantic import PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 
 from collectors.quality import Fault, Reason
 from collectors.sample import Value
@@ -82,7 +82,11 @@ def _parsed(text: object) -> Expression:
     return parse(text)
 
 
-Formula = Annotated[Expression, PlainValidator(_parsed)]
+Formula = Annotated[
+    Expression,
+    PlainValidator(_parsed),
+    PlainSerializer(lambda parsed: parsed.text, return_type=str),
+]
 
 
 class _Token(NamedTuple):

@@ -14,7 +14,8 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from collectors.record import Result, TimeSource
-from collectors.register import Name, Positive, Strict
+from collectors.register import Name, Positive
+from collectors.toml_file import Strict
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 

@@ -5,7 +5,7 @@ name of a register stands as a comment beside it. Addresses are those of the pro
 counted from 0: a manual's 40001 or 30001 is address 0.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -15,20 +15,20 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from collectors import toml_file
+from collectors.block import Registers
 from collectors.errors import FixTheFileError
-from collectors.record_source import RecordSource
+from collectors.record_source import RecordSource, Shape
 from collectors.register import (
     Address,
     Name,
     Order,
     Positive,
     Register,
-    Registers,
-    Strict,
     Table,
     Text,
     Type,
 )
+from collectors.toml_file import Strict
 
 _FOLDER = resources.files("collectors") / "profiles"
 
@@ -104,6 +104,30 @@ class Mode(Role):
     test: tuple[int, ...] = ()
 
 
+class EventRule(Role):
+    """A register whose change means that something was done to the process.
+
+    `goes_back` is for counters that begin anew, as the welds since dressing; `rises` for a bit
+    (`bit` of the register, or bit 0) that becomes 1. A lot that changes is one ended, one begun.
+    """
+
+    kind: Literal[
+        "electrode_dressed",
+        "electrode_changed",
+        "recipe_changed",
+        "lot_changed",
+        "calibration",
+        "maintenance",
+    ]
+    when: Literal["changes", "goes_back", "rises"]
+    bit: Annotated[int, Field(ge=0, le=63)] | None = None
+
+    @property
+    def subject(self) -> str:
+        """What a register that `changes` tells: the electrode, recipe or lot in use."""
+        return self.kind.partition("_")[0]
+
+
 class Counters(Strict):
     """The machine's own counters."""
 
@@ -120,6 +144,24 @@ class Channels(Strict):
     stride: Annotated[int, Field(ge=1)]
     group: Name
     registers: Registers
+
+    @model_validator(mode="after")
+    def _are_apart(self) -> Self:
+        longest = max((each.end for each in self.registers), default=0)
+        if self.address + (self.count - 1) * self.stride + longest > 65536:
+            raise ValueError("the last channel reaches beyond address 65535")
+        owners: dict[tuple[Table | None, int], int] = {}
+        for number in range(1, self.count + 1):
+            base = (number - 1) * self.stride
+            for each in self.registers:
+                for address in range(base + each.address, base + each.end):
+                    owner = owners.setdefault((each.table, address), number)
+                    if owner != number:
+                        raise ValueError(
+                            f"`{each.name}` of channel {owner} reaches into channel {number}: "
+                            f"`stride` {self.stride} is too short"
+                        )
+        return self
 
 
 class Profile(Strict):
@@ -138,6 +180,7 @@ class Profile(Strict):
     state: StateMap | None = None
     mode: Mode | None = None
     counters: Counters | None = None
+    events: tuple[EventRule, ...] = ()
     channels: Channels | None = None
     records: RecordSource | None = None
 
@@ -153,16 +196,16 @@ class Profile(Strict):
         """Return the table a register stands in."""
         return register.table or self.modbus.table
 
+    def in_order(self, order: Order) -> Self:
+        """Return the profile of a machine that is set to another byte order."""
+        return self.model_copy(update={"modbus": self.modbus.model_copy(update={"order": order})})
+
     def order_of(self, register: Register) -> Order:
         """Return the byte order of a register."""
         return register.order or self.modbus.order
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        for block in self._blocks():
-            names = [each.name for each in block]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"two registers are called {', '.join(twice)}")
         known = {each.name for each in self.registers}
         for role, name in self._named_roles():
             if name not in known:
@@ -172,32 +215,50 @@ class Profile(Strict):
         )
         if unknown := sorted(group for group in used if group and group not in self.groups):
             raise ValueError(f"there is no poll group {', '.join(unknown)} in [groups]")
-        if fault := next(self._faults_of_registers(known), None):
+        if fault := next(self._faults_of_registers(), None):
             raise ValueError(fault)
         return self
 
-    def _faults_of_registers(self, known: Collection[str]) -> Iterator[str]:
-        for each in self.registers:
+    def _faults_of_registers(self) -> Iterator[str]:
+        for each in (*self.registers, *(self.records.registers if self.records else ())):
             if self.table_of(each).holds_bits and each.type is not Type.BOOL:
                 yield f"`{each.name}` is in a table of bits: its type must be bool"
-            if each.scaled_by and each.scaled_by.register_name not in known:
+        for each in self.registers:
+            decider = each.scaled_by and self.named(each.scaled_by.register_name)
+            if decider and self.group_of(decider) != self.group_of(each):
                 yield (
-                    f"`{each.name}` is scaled by `{each.scaled_by.register_name}`, "
-                    "which does not exist"
+                    f"`{each.name}` is scaled by `{decider.name}` of another poll group: "
+                    "read both in one, so that they are of one moment"
                 )
             if each.address + each.words > 65536:
                 yield f"`{each.name}` reaches beyond address 65535"
+        if self.records and self.records.shape is Shape.RING:
+            yield from self._faults_of_pair(self.records.sequence, self.records.write_index)
         if self.records and self.records.acknowledge:
             told = self.named(self.records.acknowledge)
             if self.table_of(told) is not Table.HOLDING or told.type is not Type.UINT16:
                 yield f"`{told.name}` is written: it must be a uint16 holding register"
 
-    def _blocks(self) -> Iterator[tuple[Register, ...]]:
-        yield self.registers
-        if self.channels:
-            yield self.channels.registers
-        if self.records:
-            yield self.records.registers
+    def _faults_of_pair(self, *names: str | None) -> Iterator[str]:
+        pair = [self.named(name) for name in names if name]
+        span = max(each.end for each in pair) - min(each.address for each in pair)
+        if len({self.table_of(each) for each in pair}) > 1 or span > self.modbus.max_registers:
+            told = " and ".join(f"`{each.name}`" for each in pair)
+            yield f"{told} cannot be read at once, so they would not be of one moment"
+
+    @model_validator(mode="after")
+    def _can_tell_events(self) -> Self:
+        registers = {each.name: each for each in self.registers}
+        for rule in self.events:
+            register = registers.get(rule.name)
+            if register is None:
+                raise ValueError(
+                    f"[[events]] names the register `{rule.name}`, which does not exist"
+                )
+            is_code = register.is_whole or register.type in {Type.BOOL, Type.BITFIELD}
+            if rule.when != "changes" and not is_code:
+                raise ValueError(f"[[events]]: `{rule.name}` is no counter and has no bits")
+        return self
 
     def _named_roles(self) -> Iterator[tuple[str, str]]:
         for role in ("identity", "heartbeat", "state", "mode"):

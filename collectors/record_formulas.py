@@ -17,7 +17,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from collectors.expression import Expression, Formula
-from collectors.register import RESERVED, Name, Positive, Strict, Text
+from collectors.register import RESERVED, Name, Positive, Text
+from collectors.toml_file import Strict
 
 
 class Derived(Strict):

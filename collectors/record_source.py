@@ -16,11 +16,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from collectors.block import Registers
 from collectors.formation import Cycles, faults_of_cycles
 from collectors.record import Record, Result
 from collectors.record_formulas import Check, Derived, faults_of_checks, faults_of_derived
-from collectors.register import Address, Name, Positive, Register, Registers, Strict, Type
+from collectors.register import Address, Name, Positive, Register, Type
 from collectors.sorting import KValue, Repeats, faults_of_k
+from collectors.toml_file import Strict
 
 Quantity = Register | Derived | KValue  # a value of a part, measured or derived
 QUEUE_REGISTERS = 31  # the most that function 24 can answer
@@ -149,6 +151,28 @@ class RecordSource(Strict):
         yield from (name for name in named if name)
 
     @property
+    def identity(self) -> frozenset[str]:
+        """The slot's registers by which a part is known again.
+
+        With a clock in the slot, its stamp and serial: other values of a stored part may be
+        edited later, as by an inspection. What has no number is known by all of it.
+        """
+        if self.is_numbered and self.time_s:
+            named = (self.begin, self.end, self.time_s, self.time_ms, self.serial)
+            return frozenset(name for name in named if name)
+        return frozenset(each.name for each in self.registers)
+
+    @property
+    def _reach(self) -> int:
+        """How many addresses the parts stand in; a queue is behind one."""
+        match self.shape:
+            case Shape.RING:
+                return self.slots * self.stride
+            case Shape.FIFO:
+                return 1
+        return max((each.end for each in self.registers), default=0)
+
+    @property
     def most_behind(self) -> int:
         """How many parts a step back may mean to be the wrap of a counter, and not its reset."""
         return max(2 * self.entries, self.wrap // 8)
@@ -171,6 +195,8 @@ class RecordSource(Strict):
         }
         for name in sorted(self.roles - by_name.keys() - optional):
             yield f"the slot has no register `{name}`"
+        if any(each.compress or each.rollover for each in self.registers):
+            yield "`compress` and `rollover` are for telemetry: a record is stored whole"
         for name in {self.result, self.code} & by_name.keys():
             if by_name[name].type is not Type.ENUM:
                 yield f"`{name}` must be an enum: its numbers need names"
@@ -228,6 +254,8 @@ class RecordSource(Strict):
             yield f"`wrap` {self.wrap} and `wrap_to` {self.wrap_to} make a number of 33 bits"
         if self.shape in {Shape.RING, Shape.FIFO}:
             yield from self._faults_of_slots()
+        if self.address + self._reach > 65536:
+            yield "the records reach beyond address 65535"
         if self.cycle_s is not None and self.period_s > self.cycle_s:
             yield "`period_s` is longer than `cycle_s`: most parts would be missed"
         if self.acknowledge and self.shape is Shape.FIFO and not self.is_numbered:

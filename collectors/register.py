@@ -6,17 +6,15 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+from collectors.scaling import Factor, ScaledBy, decimals
+from collectors.toml_file import Strict
+
+MAX_NAME = 40
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=MAX_NAME)]
 Address = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
-
-
-class Strict(BaseModel):
-    """Base of every table in our files: unknown keys are faults, values do not change later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Text(Strict):
@@ -68,6 +66,16 @@ _ONLY_FOR = {
 }
 RESERVED = {"time", "name"}  # InfluxDB drops a field called so, without a word
 
+INTEGERS = {  # the lowest and the highest number of each
+    Type.INT8: (-(2**7), 2**7 - 1),
+    Type.UINT8: (0, 2**8 - 1),
+    Type.INT16: (-(2**15), 2**15 - 1),
+    Type.UINT16: (0, 2**16 - 1),
+    Type.INT32: (-(2**31), 2**31 - 1),
+    Type.UINT32: (0, 2**32 - 1),
+    Type.INT64: (-(2**63), 2**63 - 1),
+    Type.UINT64: (0, 2**64 - 1),
+}
 FLOATS = {Type.FLOAT16, Type.FLOAT32, Type.FLOAT64}
 
 WORDS = {
@@ -89,8 +97,9 @@ WORDS = {
 class Order(StrEnum):
     """Byte order of a value in registers, A the most significant byte.
 
-    64-bit values likewise: ABCDEFGH, GHEFCDAB, BADCFEHG, HGFEDCBA. BADC and DCBA swap the two bytes of a 16-bit value too. In strings the words never swap, so
-    BADC and DCBA mean the same there: the bytes of each word are swapped.
+    64-bit values likewise: ABCDEFGH, GHEFCDAB, BADCFEHG, HGFEDCBA. BADC and DCBA swap the two
+    bytes of a single register too. In strings the words never swap, so BADC and DCBA mean the
+    same there: the two characters of each register are swapped.
     """
 
     ABCD = "ABCD"  # big endian: Siemens, energy meters
@@ -122,25 +131,6 @@ class Bit(Strict):
     bit: Annotated[int, Field(ge=0, le=63)]
     name: Name
     alarm: Alarm | None = None
-
-
-class Scaling(Strict):
-    """How a raw number becomes a value in the register's unit: `raw * scale + offset`."""
-
-    scale: float = 1.0
-    offset: float = 0.0
-
-
-class ScaledBy(Strict):
-    """Another register of the map decides the scale: a decimal point, or a bit for the unit.
-
-    `values` has the scaling for each of its numbers (0 and 1 with a `bit`). All of them lead to
-    the one unit of the register, since a column of the database has one unit.
-    """
-
-    register_name: Annotated[Name, Field(alias="register")]
-    bit: Annotated[int, Field(ge=0, le=63)] | None = None
-    values: Annotated[Mapping[str, Scaling], Field(min_length=1)]
 
 
 class Compression(Strict):
@@ -196,18 +186,19 @@ class Register(Strict):
     count: Annotated[int, Field(ge=2, le=1000)] | None = None  # of an array: <name>_1, <name>_2 …
     byte: Literal["low", "high"] | None = None  # of an 8-bit value; None: low
     bit: Annotated[int, Field(ge=0, le=15)] | None = None  # of a bool inside a register
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: Factor = 1.0
+    offset: Factor = 0.0
     unit: str = ""
-    decimals: Annotated[int, Field(ge=0, le=9)] | None = None  # None: as the scale has
+    decimals: Annotated[int, Field(ge=0, le=9)] | None = None  # None: as scale and offset
     scaled_by: ScaledBy | None = None  # in place of `scale` and `offset`
+    decides: bool = False  # scales others of its block, which say so; not for the file
     confirm: bool = False  # read twice, for devices that change a long value between its words
     compress: Compression | None = None
     rollover: Rollover | None = None  # of a counter
     valid: tuple[float, float] | None = None  # what the sensor can show, in `unit`
     spec: tuple[float, float] | None = None  # the product's lower and upper limit, in `unit`
     spec_where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # of a record: below
-    sentinels: tuple[float, ...] = ()  # raw numbers that mean "not measured"
+    sentinels: tuple[int | float, ...] = ()  # raw numbers that mean "not measured"
     values: Mapping[str, str] = Field(default_factory=dict)  # of an enum: number → name
     bits: tuple[Bit, ...] = ()
     alarm: Alarm | None = None  # of a bool that is an alarm
@@ -216,8 +207,13 @@ class Register(Strict):
 
     @property
     def words(self) -> int:
-        """How many addresses the value covers."""
+        """How many addresses the value covers; of an array, one of its elements."""
         return WORDS.get(self.type) or self.length or 1
+
+    @property
+    def end(self) -> int:
+        """The first address behind the value, or the array."""
+        return self.address + self.words * (self.count or 1)
 
     @property
     def digits(self) -> int | None:
@@ -226,9 +222,8 @@ class Register(Strict):
             return self.decimals
         if self.type in FLOATS:
             return None
-        if self.scaled_by is not None:
-            return max(_decimals(each.scale) for each in self.scaled_by.values.values())
-        return _decimals(self.scale)
+        scalings = self.scaled_by.values.values() if self.scaled_by else (self,)
+        return max(decimals(each.scale, each.offset) for each in scalings)
 
     @property
     def is_number(self) -> bool:
@@ -266,17 +261,21 @@ class Register(Strict):
             yield "limits are [low, high], low first"
         if self.spec_where and self.spec is None:
             yield "`spec_where` says where `spec` applies, and there is none"
+        if self.show is not None and self.count is not None:
+            yield "a tile shows single values, not an array"
         if self.show is not None and self.label is None:
             yield "a value that is shown needs a `label` in both languages"
 
     def _faults_of_number(self) -> Iterator[str]:
-        scalings = self.scaled_by.values.values() if self.scaled_by else ()
-        if self.scale == 0 or any(each.scale == 0 for each in scalings):
+        if self.scale == 0:
             yield "`scale` 0 makes every value 0"
         if self.scaled_by is not None and (self.scale, self.offset) != (1, 0):
             yield "`scaled_by` stands in place of `scale` and `offset`"
         if not self.is_number and (self.scaled_by or self.compress):
             yield "`scaled_by` and `compress` are for numbers"
+        low, high = INTEGERS.get(self.type, (-math.inf, math.inf))
+        if any(not low <= each <= high for each in self.sentinels):
+            yield f"`sentinels` are raw numbers, of {self.type} from {low} to {high}"
         if self.rollover is not None and not self.is_whole:
             yield "`rollover` is for counters: whole numbers without scale or unit"
 
@@ -299,31 +298,3 @@ class Register(Strict):
         for key, types in _ONLY_FOR.items():
             if getattr(self, key) is not None and self.type not in types:
                 yield f"`{key}` is for the type {' or '.join(sorted(types))}"
-
-
-def _decimals(scale: float) -> int:
-    return max(0, math.ceil(-math.log10(abs(scale)))) if scale % 1 else 0
-
-
-def _elements(registers: tuple[Register, ...]) -> tuple[Register, ...]:
-    """Write out arrays: `<name>_1` at the address, `<name>_2` behind it, and so on."""
-    return tuple(each for register in registers for each in _element(register))
-
-
-def _element(register: Register) -> Iterator[Register]:
-    if register.count is None:
-        yield register
-        return
-    for number in range(1, register.count + 1):
-        label = register.label
-        yield register.model_copy(
-            update={
-                "name": f"{register.name}_{number}",
-                "address": register.address + (number - 1) * register.words,
-                "label": label and Text(id=f"{label.id} {number}", en=f"{label.en} {number}"),
-                "count": None,
-            }
-        )
-
-
-Registers = Annotated[tuple[Register, ...], AfterValidator(_elements)]

@@ -27,6 +27,7 @@ class Sample:
     `values` holds what there is to show, by register name, in the unit its profile names.
     `faults` says why a register has no value, or one to doubt; a good value has no fault.
     `time_ns` is the wall clock at the arrival of the answer, in ns since 1970 (UTC).
+    `left_out` is how many good values are not in `values`, since they have not moved.
     """
 
     station: StationId
@@ -35,3 +36,4 @@ class Sample:
     values: Mapping[str, Value]
     faults: Mapping[str, Fault] = field(default_factory=dict)
     channel: str = ""
+    left_out: int = 0

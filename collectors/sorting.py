@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from collectors.quality import Fault, Reason
 from collectors.record import Result, TimeSource
-from collectors.register import Name, Positive, Strict, Text
+from collectors.register import Name, Positive, Text
+from collectors.toml_file import Strict
 
 _HOUR_NS = 3_600_000_000_000
 _HOURS = {"mV/h": 1.0, "mV/d": 24.0}

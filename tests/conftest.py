@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import capture
+from tests.services.capture import HARMLESS, Functions
 from tests.services.gateway import Gateway
 from tests.services.influxdb import Influx, Row
 from tests.services.mosquitto import Mosquitto
@@ -43,6 +45,14 @@ class Database:
         """Return how many rows of `measurement` have `field`."""
         rows = self.query(f'SELECT count("{field}") AS n FROM "{measurement}"')  # noqa: S608 - tests
         return int(rows[0]["n"]) if rows else 0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sent() -> Iterator[Functions]:
+    """Whatever the engine sends in the whole run is a read, or allowed by `capture.allowing`."""
+    with capture.sent() as functions:
+        yield functions
+    assert {*functions} <= HARMLESS
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.delivery.entry import Draft, Kind, SpoolError
-from agent.wire import line
+from agent.wire.encoder import Encoder
 from agent.wire.message import MAX_BYTES
 from agent.wire.point import Point
 from agent.wire.schema import Schema
@@ -35,10 +35,17 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UplinkSpec:
-    """One receiver of messages; `pack` compresses them."""
+    """One receiver of messages; `pack` compresses them. It gets `measurements` only; None: all."""
 
     name: str
     pack: bool = False
+    measurements: frozenset[str] | None = None
+
+    def wanted(self, lines: Sequence[str]) -> Sequence[str]:
+        """Return the lines that this receiver gets."""
+        if self.measurements is None:
+            return lines
+        return [each for each in lines if each.partition(",")[0] in self.measurements]
 
 
 @dataclass(slots=True)
@@ -98,7 +105,7 @@ class Outbox:
         self.status = OutboxStatus()
         self._store = store
         self._uplinks = uplinks
-        self._schema = schema
+        self._encoder = Encoder(schema)
         self._agent = agent
         self._config = config_hash
         self._flush_s = flush_s
@@ -215,8 +222,8 @@ class Outbox:
 
     def _drafts(self, kind: Kind, lines: Sequence[str]) -> Iterator[Draft]:
         """Split `lines` into messages, for each uplink."""
-        for part in gather(lines, self._target, MAX_BYTES - _HEADER_ROOM):
-            for uplink in self._uplinks:
+        for uplink in self._uplinks:
+            for part in gather(uplink.wanted(lines), self._target, MAX_BYTES - _HEADER_ROOM):
                 yield Draft(
                     agent=self._agent,
                     uplink=uplink.name,
@@ -230,7 +237,7 @@ class Outbox:
         """Yield lines and their sizes; a point that cannot be a line is counted and left out."""
         for point in points:
             try:
-                text = line.encode(self._schema.coerce(point))
+                text = self._encoder.encode(point)
                 size = _size(text)
             except (ValueError, TypeError, OverflowError) as error:
                 self._refuse(point, error)

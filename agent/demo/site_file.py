@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from agent.wire.broker import MqttVersion
 from collectors.simulated.line import Endpoint
+from collectors.simulated.welder import WELDS_A_MODULE
 
 _KINDS = {
     "welder": {"id": "Las titik", "en": "Spot welder"},
@@ -48,6 +49,7 @@ def site_file(
             ),
             *_buses(equipment),
             *_stations(equipment),
+            *_maps(equipment),
             "",
         ]
     )
@@ -82,17 +84,30 @@ def _stations(equipment: Iterable[Endpoint]) -> list[str]:
     ]
 
 
+def _maps(equipment: Iterable[Endpoint]) -> list[str]:
+    """Return which cells the welds join: two welds a cell, on one side of the module and then the other."""
+    welds = [weld // 2 + 1 for _ in range(2) for weld in range(WELDS_A_MODULE // 2)]
+    return [
+        _table("[[genealogy.map]]", station=endpoint.station, cells=[[cell] for cell in welds])
+        for endpoint in equipment
+        if endpoint.station.startswith("welder")
+    ]
+
+
 def _title(station: str) -> dict[str, str]:
     """Return what people call a machine: its kind, and its number on the line."""
     kind, _, number = station.partition("-")
     return {language: f"{name} {number}" for language, name in _KINDS[kind].items()}
 
 
-def _table(head: str, **values: str | float | dict[str, str]) -> str:
+Toml = str | float | dict[str, str] | list[list[int]]
+
+
+def _table(head: str, **values: Toml) -> str:
     return "\n".join([head, *(f"{key} = {_toml(value)}" for key, value in values.items())])
 
 
-def _toml(value: str | float | dict[str, str]) -> str:
+def _toml(value: Toml) -> str:
     if isinstance(value, dict):
         inside = ", ".join(f"{key} = {_toml(each)}" for key, each in value.items())
         return f"{{ {inside} }}"

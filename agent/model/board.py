@@ -85,6 +85,7 @@ class Board:
 
 def _station(model: StationModel) -> Json:
     span = model.states.span
+    registers = model.registers()
     return {
         "name": model.station.station,
         "title": model.title.model_dump(),
@@ -94,26 +95,25 @@ def _station(model: StationModel) -> Json:
         "since_ms": _ms(span.since_ns),
         "seen_ms": _ms(model.states.seen_ns),
         "stale_after_s": model.states.stale_after_s,
-        "values": [*_part_values(model), *_values(model)],
-        "counts": _counts(model),
+        "values": [*_part_values(model), *_values(model, registers)],
+        "counts": _counts(model, registers),
         "parts": asdict(model.parts) if model.profile.records else None,
         "last": _last(model),
         "alarms": [_alarm(standing) for standing in _by_priority(model.alarms.standing.values())],
         "channels": [
-            _channel(number, registers)
-            for number, registers in sorted(model.channels.items(), key=lambda each: int(each[0]))
+            _channel(number, model.registers(number)) for number in sorted(model.channels, key=int)
         ],
     }
 
 
-def _values(model: StationModel) -> list[Json]:
+def _values(model: StationModel, registers: Mapping[str, Shown]) -> list[Json]:
     """Return the values of the main map that have a label, those for the tile first."""
     profile = model.profile
     labelled = (register for register in profile.registers if register.label is not None)
     return [
         _value(
             register,
-            model.registers.get(register.name),
+            registers.get(register.name),
             stale_after_s(profile.groups[profile.group_of(register)]),
             register.spec,
         )
@@ -161,12 +161,12 @@ def _value(
     }
 
 
-def _counts(model: StationModel) -> Json | None:
+def _counts(model: StationModel, registers: Mapping[str, Shown]) -> Json | None:
     counters = model.profile.counters
     if counters is None:
         return None
     names = {"total": counters.total, "good": counters.good, "reject": counters.reject}
-    return {role: _number(model.registers.get(name or "")) for role, name in names.items()}
+    return {role: _number(registers.get(name or "")) for role, name in names.items()}
 
 
 def _last(model: StationModel) -> Json | None:

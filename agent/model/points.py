@@ -16,16 +16,23 @@ def place_tags(station: StationId) -> dict[str, str]:
 
 
 def sample_point(sample: Sample) -> Point:
-    """Return a row of telemetry: its values, and how many are missing and why."""
+    """Return a row of telemetry: its values, and how many are missing and why.
+
+    Where good values are left out, as they have not moved, `good` says how many there were.
+    """
     tags = place_tags(sample.station)
     measurement = "telemetry"
     if sample.channel:
         measurement = "formation_curve"
         tags["channel"] = sample.channel
+    good = len(sample.values) + sample.left_out
+    fields = {**sample.values, **quality_fields(sample.faults, good)}
+    if sample.left_out:
+        fields["good"] = good
     return Point(
         measurement=measurement,
         tags=tags,
-        fields={**sample.values, **quality_fields(sample.faults, len(sample.values))},
+        fields=fields,
         time_ns=sample.time_ns,
     )
 

@@ -1,11 +1,15 @@
 """One station as it is known now: state, values, alarms, counters and the last part."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from agent.model.alarms import AlarmTracker
-from agent.model.points import place_tags, sample_point
+from agent.model.counters import CounterTracker, Facts, Remember, forget
+from agent.model.points import event_point, place_tags, sample_point
 from agent.model.states import STATE_CODES, StateSpan, StateTracker
 from agent.wire.point import Point
+from collectors.change import ChangeFilter
 from collectors.profile import Profile
 from collectors.quality import Fault
 from collectors.record import Event, Record, Result
@@ -13,6 +17,7 @@ from collectors.register import Text
 from collectors.sample import Sample, StationId, Value
 
 _REPEAT_STATE_NS = 30_000_000_000  # InfluxQL's fill(previous) does not look before its window
+_NOTHING: Facts = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +44,65 @@ class PartCounts:
 
 
 class StationModel:
-    """Takes what comes from one station and returns the points to store."""
+    """Takes what comes from one station and returns the points to store.
 
-    def __init__(self, station: StationId, title: Text, profile: Profile, *, now_ns: int) -> None:
+    What is shown, states and alarms see every sample; stored is what `compress` leaves of them.
+    `counted` is what `remember` was last given: where the counters stood.
+    """
+
+    def __init__(
+        self,
+        station: StationId,
+        title: Text,
+        profile: Profile,
+        *,
+        now_ns: int,
+        counted: Facts = _NOTHING,
+        remember: Remember = forget,
+    ) -> None:
         self.station = station
         self.title = title
         self.profile = profile
         self.states = StateTracker(profile, now_ns=now_ns)
         self.alarms = AlarmTracker(profile, station)
-        self.registers: dict[str, Shown] = {}
-        self.channels: dict[str, dict[str, Shown]] = {}
+        self.counters = CounterTracker(profile, station, recalled=counted, remember=remember)
         self.parts = PartCounts()
         self.last_part: Record | None = None
         self.version = 0  # grows with every change that a page would show
+        self._changes = ChangeFilter(profile)
+        self._newest: dict[str, dict[str, Sample]] = {}  # by channel and register
         self._state_stored: tuple[StateSpan, int] | None = None
 
+    @property
+    def channels(self) -> list[str]:
+        """The channels seen so far."""
+        return [channel for channel in self._newest if channel]
+
+    def registers(self, channel: str = "") -> Mapping[str, Shown]:
+        """Return the last that is known of each register."""
+        return {
+            name: Shown(sample.values.get(name), sample.faults.get(name), sample.time_ns)
+            for name, sample in self._newest.get(channel, {}).items()
+        }
+
     def sampled(self, sample: Sample) -> list[Point]:
-        """Take a sample: its row, its alarms, and the state if that changed."""
-        shown = self.channels.setdefault(sample.channel, {}) if sample.channel else self.registers
-        for name, value in sample.values.items():
-            shown[name] = Shown(value, sample.faults.get(name), sample.time_ns)
-        for name, fault in sample.faults.items():
-            if name not in sample.values:
-                shown[name] = Shown(None, fault, sample.time_ns)
+        """Take a sample: its rows, resets of counters, alarms, and the state if that changed."""
+        newest = self._newest.setdefault(sample.channel, {})
+        newest.update(dict.fromkeys(sample.values, sample))
+        newest.update(dict.fromkeys(sample.faults, sample))
         self.version += 1
-        points = [sample_point(sample)]
+        counted, resets = self.counters.sampled(sample)
+        points = [sample_point(row) for row in self._changes.sampled(counted)]
+        points += map(event_point, resets)
         if not sample.channel:
             self.states.sampled(sample)
             points += self.alarms.sampled(sample)
         return points + self.tick(sample.time_ns)
+
+    def close(self) -> list[Point]:
+        """Return the rows that were held back, and have the counts kept: nothing comes any more."""
+        self.counters.remember()
+        return [sample_point(row) for row in self._changes.flush()]
 
     def recorded(self, record: Record) -> None:
         """Count a finished part, now that it is stored."""

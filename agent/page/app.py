@@ -2,16 +2,19 @@
 
 import ipaddress
 import re
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from pydantic_core import to_json, to_jsonable_python
 
 from agent.page.assets import Asset, Assets
 from agent.page.events import Feed, Source, encode, running
+from collectors.errors import LiniError
 
 _METHODS = ("GET", "HEAD")
+_LONGEST_SERIAL = 64
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::\d{1,5})?")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _SECURITY = {
@@ -33,17 +36,30 @@ def create_app(
     clock: Callable[[], int],
     names: Collection[str] = (),
     limit: int = 250,
+    trace: Callable[[str], Awaitable[object]] | None = None,
 ) -> web.Application:
     """Return the application that shows `source`.
 
     `clock` is the wall clock in ns since 1970. `names` are further host names under which the
-    page may be asked for; at most `limit` pages are open at once.
+    page may be asked for; at most `limit` pages are open at once. `trace` tells what there is to
+    know of a serial, for /api/trace; it may raise LiniError.
     """
     assets = Assets.read()
     feed = Feed(source, clock=clock, release=assets.release, limit=limit)
 
     async def snapshot(_: web.Request) -> web.Response:
         return _json(encode(source.snapshot()))
+
+    async def traced(request: web.Request) -> web.Response:
+        serial = request.query.get("serial", "")
+        if trace is None or not 0 < len(serial) <= _LONGEST_SERIAL:
+            raise web.HTTPNotFound
+        try:
+            found = to_jsonable_python(await trace(serial))
+        except LiniError as error:
+            return _json(to_json({"what": error.what, "hint": error.hint}), status=503)
+        is_known = found["lives"] or found["affected"]
+        return _json(to_json(found), status=200 if is_known else 404)
 
     async def health(_: web.Request) -> web.Response:
         answer = encode({"ok": not feed.closed, "pages": feed.pages, "release": assets.release})
@@ -61,6 +77,7 @@ def create_app(
     app.cleanup_ctx.append(run)
     app.router.add_get("/events", feed.stream)
     app.router.add_get("/api/snapshot", snapshot)
+    app.router.add_get("/api/trace", traced)
     app.router.add_get("/healthz", health)
     app.router.add_get("/", partial(_send, assets.root["index.html"], "no-cache"))
     for name, asset in assets.root.items():

@@ -9,9 +9,13 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from agent.config import LiniFile, fingerprint, site_profiles, station_profiles
+from agent.config import LiniFile, check_links, fingerprint, site_profiles, station_profiles
+from agent.control import server as control
+from agent.control.desk import Desk
+from agent.control.server import listening
 from agent.delivery.outbox import Outbox, UplinkSpec
 from agent.delivery.publisher import Publisher
 from agent.delivery.spool import Spool
@@ -20,15 +24,18 @@ from agent.model.station import StationModel
 from agent.page.app import create_app
 from agent.page.server import serve
 from agent.parts.store import PartStore
+from agent.runtime.gauges import Gauges
 from agent.runtime.health import VERSION, Health
+from agent.runtime.keeper import RECEIVER
+from agent.runtime.keeping import entering, keeping
 from agent.runtime.line import Line
+from agent.runtime.memory import Memory
+from agent.runtime.plant import PlannedBus, plan_buses, station_id
 from agent.wire.schema import Schema
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.reader import RecordReader, name_of, reader_of
-from collectors.modbus.schedule import BusRunner
+from collectors.modbus.reading.reader import RecordReader, name_of, reader_of
+from collectors.modbus.scheduling.budget import refuse_overload
+from collectors.modbus.scheduling.schedule import BusRunner
 from collectors.profile import Profile
-from collectors.sample import StationId
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +59,23 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     was read on the disk. With `search_port`, a taken port of the page leads to the next free one.
     """
     folder, clock = path.parent, time.time_ns
-    models = _models(file, station_profiles(file, folder), now_ns=clock())
+    profiles = station_profiles(file, folder)
+    check_links(file, profiles)
+    memory = Memory(folder / file.agent.data / "learned.json")
+    models = _models(file, profiles, memory, now_ns=clock())
+    buses = plan_buses(file, folder, profiles, memory, clock=clock)
+    _check_load(buses)
     own = folder / file.agent.profiles if file.agent.profiles else None
     schema = Schema.of(site_profiles(own))
     async with AsyncExitStack() as stack:
-        spool = await stack.enter_async_context(Spool(folder / file.agent.data / "spool.db"))
+        data = folder / file.agent.data
+        spool = await stack.enter_async_context(Spool(data / "spool.db"))
+        links = file.genealogy.links()
+        kept = await stack.enter_async_context(keeping(data, links, models, spool, clock=clock))
+        uplinks = [UplinkSpec(name=uplink.name, pack=uplink.compress) for uplink in file.uplink]
         outbox = Outbox(
             spool,
-            [UplinkSpec(name=uplink.name, pack=uplink.compress) for uplink in file.uplink],
+            [*uplinks, RECEIVER],
             schema,
             agent=file.agent.name,
             config_hash=fingerprint(path),
@@ -78,33 +94,49 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
         }
         parts = PartStore(folder / file.agent.data / "parts.db", clock=clock)
         await stack.enter_async_context(parts)
-        line = Line({model.station: model for model in models}, outbox, clock=clock, parts=parts)
-        board = Board(_site(file), models, clock=clock)
-        health = Health(
-            line,
+        line = Line(
+            {model.station: model for model in models},
             outbox,
-            spool,
-            publishers,
-            board,
-            station=_place(file, file.agent.name),
             clock=clock,
+            watches=kept.watches,
+            parts=parts,
         )
-        runners = await _runners(stack, file, models, spool, line)
+        board = Board(_site(file), models, clock=clock)
+        agent = station_id(file, file.agent.name)
+        gauges = Gauges(agent)
+        health = Health(
+            line, outbox, spool, publishers, board, gauges=gauges, station=agent, clock=clock
+        )
+        runners = await _runners(stack, buses, spool, line, gauges)
+        desk = Desk(
+            kept.genealogy, catch_up=kept.keeper.catch_up, enter=entering(line, models, clock=clock)
+        )
         page_url = ""
         if file.page.enabled:
-            app = create_app(board, clock=clock, names=file.page.names)
+            app = create_app(
+                board,
+                clock=clock,
+                names=file.page.names,
+                trace=kept.genealogy.trace,
+            )
             page = serve(app, host=file.page.host, port=file.page.port, search=search_port)
             page_url = await stack.enter_async_context(page)
         work: dict[str, Coroutine[None, None, None]] = {
             "outbox": outbox.run(),
             "line": line.run(),
+            "genealogy": kept.keeper.run(),
+            "memory": memory.run(),
             "health": health.run(max_bytes=file.agent.max_spool_mb * 1_000_000),
             **{f"bus {name}": runner.run() for name, runner in runners.items()},
             **{f"uplink {name}": publisher.run() for name, publisher in publishers.items()},
         }
+        # The stack unwinds backwards: the line is the first to be closed, once nothing is read.
         stack.push_async_callback(line.drain)
-        stack.push_async_callback(outbox.close)  # before the drain: the stack unwinds backwards
+        stack.push_async_callback(outbox.close)
+        stack.callback(memory.save)
+        stack.callback(line.close)
         await stack.enter_async_context(_tasks(work))
+        await stack.enter_async_context(listening(data / control.NAME, desk.answer))
         log.info("%s %s watches %d stations", file.agent.name, VERSION, len(models))
         yield Edge(
             models=models,
@@ -125,47 +157,51 @@ async def _tasks(work: Mapping[str, Coroutine[None, None, None]]) -> AsyncIterat
             task.cancel()
 
 
-def _models(file: LiniFile, profiles: Mapping[str, Profile], *, now_ns: int) -> list[StationModel]:
+def _models(
+    file: LiniFile, profiles: Mapping[str, Profile], memory: Memory, *, now_ns: int
+) -> list[StationModel]:
+    counted = memory.recall("counters")
     return [
         StationModel(
-            _place(file, station.name),
+            station_id(file, station.name),
             station.title or profiles[station.name].title,
             profiles[station.name],
             now_ns=now_ns,
+            counted=counted.get(station.name, {}),
+            remember=partial(memory.remember, "counters", station.name),
         )
         for station in file.station
     ]
 
 
+def _check_load(buses: Sequence[PlannedBus]) -> None:
+    """Raise FixTheFileError for buses that cannot do what is asked; warn of those that hardly can."""
+    budgets = [planned.budget for planned in buses]
+    refuse_overload(budgets)
+    for each in budgets:
+        if each.is_tight:
+            log.warning("%s\n  → %s", each.words, each.advice)
+
+
 async def _runners(
     stack: AsyncExitStack,
-    file: LiniFile,
-    models: Sequence[StationModel],
+    buses: Sequence[PlannedBus],
     spool: Spool,
     line: Line,
+    gauges: Gauges,
 ) -> dict[str, BusRunner]:
     """Return the runner of each bus, by the bus's name. `stack` closes the buses."""
     runners: dict[str, BusRunner] = {}
-    for table in file.bus:
-        bus = await stack.enter_async_context(Bus(table.name, table.link()))
-        devices: list[Device] = []
+    for planned in buses:
+        bus = await stack.enter_async_context(planned.bus)
         readers: list[RecordReader] = []
-        for station, model in zip(file.station, models, strict=True):
-            if station.bus != table.name:
-                continue
-            place = Place(
-                station=model.station,
-                device_id=station.device_id,
-                profile=model.profile,
-                timeout_s=station.timeout_s or model.profile.modbus.timeout_s,
-                acknowledge=station.acknowledge,
-            )
-            device = Device(place, bus, time.time_ns)
-            devices.append(device)
-            if source := model.profile.records:
+        for device in planned.devices:
+            if source := device.place.profile.records:
                 cursor = await spool.cursor(name_of(device, source))
                 readers.append(reader_of(device, source, cursor))
-        runners[table.name] = BusRunner(devices, readers, line)
+        runner = BusRunner(planned.devices, readers, line, character_s=planned.character_s)
+        gauges.watch(bus, runner, planned.budget)
+        runners[bus.name] = runner
     return runners
 
 
@@ -177,7 +213,3 @@ def _site(file: LiniFile) -> Site:
         agent=file.agent.name,
         version=VERSION,
     )
-
-
-def _place(file: LiniFile, station: str) -> StationId:
-    return StationId(site=file.agent.site, line=file.agent.line, station=station)

@@ -13,6 +13,7 @@ from agent.delivery.outbox import Outbox
 from agent.delivery.publisher import Publisher
 from agent.delivery.spool import Spool
 from agent.model.board import Board, UplinkView
+from agent.runtime.gauges import Gauges
 from agent.runtime.line import Line
 from agent.wire.point import Point
 from collectors.record import Event
@@ -36,6 +37,7 @@ class Health:
         publishers: Mapping[str, Publisher],
         board: Board,
         *,
+        gauges: Gauges,
         station: StationId,
         clock: Callable[[], int],
     ) -> None:
@@ -44,6 +46,7 @@ class Health:
         self._spool = spool
         self._publishers = publishers
         self._board = board
+        self._gauges = gauges
         self._station = station  # the agent, as the station that its own events come from
         self._clock = clock
         self._started = time.monotonic()
@@ -64,7 +67,8 @@ class Health:
             else:
                 self._board.uplinks = [self._view(name, each) for name, each in stats.items()]
                 if look % _STORE_EVERY == 0:
-                    self._outbox.add([self._point(list(stats.values()))])
+                    rows = self._gauges.rows(self._clock())
+                    self._outbox.add([self._point(list(stats.values())), *rows])
             look += 1
             await asyncio.sleep(_LOOK_S)
 

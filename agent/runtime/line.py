@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 from agent.delivery.entry import SpoolError
 from agent.delivery.outbox import Outbox
@@ -11,6 +11,7 @@ from agent.model.station import StationModel
 from agent.parts.families import Derived, derive, underived
 from agent.parts.store import PartsError, PartStore
 from agent.wire.point import Point
+from collectors.process import Happened, ProcessWatch
 from collectors.record import Event
 from collectors.records import Batch
 from collectors.sample import Sample, StationId
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _TELEMETRY = {"telemetry", "formation_curve", "agent"}
 _TICK_S = 0.5
+_NO_WATCHES: Mapping[StationId, ProcessWatch] = {}
 
 
 class Line:
@@ -30,6 +32,7 @@ class Line:
         outbox: Outbox,
         *,
         clock: Callable[[], int],
+        watches: Mapping[StationId, ProcessWatch] = _NO_WATCHES,
         parts: PartStore | None = None,
     ) -> None:
         self.samples = self.records = self.records_lost = 0  # since the start
@@ -38,12 +41,16 @@ class Line:
         self._parts = parts
         self._has_no_parts = False
         self._clock = clock
+        self._watches = watches
         self._writing: set[asyncio.Task[None]] = set()
 
     def sampled(self, sample: Sample) -> None:
         """Take one sample."""
         self.samples += 1
         self._send(self._models[sample.station].sampled(sample))
+        watch = self._watches.get(sample.station)
+        if watch is not None and (happened := watch.sampled(sample)):
+            self._begin(self._keep(watch, happened))
 
     async def recorded(self, source: str, batch: Batch) -> None:
         """Store a batch with its cursor; only then does it count."""
@@ -81,6 +88,11 @@ class Line:
         """Store an event of the agent itself."""
         self._send([event_point(event)])
 
+    async def entered(self, event: Event) -> None:
+        """Store an event that people entered; on the disk when this returns."""
+        await self._outbox.add_evidence([event_point(event)])
+        self._models[event.station].happened(event)
+
     async def run(self) -> None:
         """Let time pass for the stations: values grow old, and states are told again."""
         while True:
@@ -88,6 +100,11 @@ class Line:
             for model in self._models.values():
                 self._send(model.tick(now_ns))
             await asyncio.sleep(_TICK_S)
+
+    def close(self) -> None:
+        """Store what the stations held back. Nothing is read any more."""
+        for model in self._models.values():
+            self._send(model.close())
 
     async def drain(self) -> None:
         """Wait for what is still on its way to the disk."""
@@ -101,9 +118,23 @@ class Line:
         if telemetry:
             self._outbox.add(telemetry)
         if evidence:
-            task = asyncio.create_task(self._store(evidence), name="store evidence")
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+            self._begin(self._store(evidence))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name="store evidence")
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _keep(self, watch: ProcessWatch, happened: Happened) -> None:
+        try:
+            await self._outbox.add_evidence([event_point(event) for event in happened.events])
+        except SpoolError as error:
+            log.warning("process events will be seen again after the start: %s", error)
+            return
+        watch.stored(happened)
+        for event in happened.events:
+            self._models[event.station].happened(event)
+            log.info("%s: %s: %s", event.station, event.kind, dict(event.values))
 
     async def _store(self, points: list[Point]) -> None:
         try:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +27,15 @@ class Memory:
         self._path = path
         self._facts: dict[str, dict[str, Facts]] = _loaded(path)
         self._is_dirty = False
+        self._is_urgent = asyncio.Event()
+        self._writing = Lock()  # the last save may meet one that a thread is still at
 
     def recall(self, topic: str) -> Mapping[str, Facts]:
         """Return the facts of `topic` by name; empty when there are none."""
         return self._facts.get(topic, {})
 
-    def remember(self, topic: str, name: str, facts: Facts) -> None:
-        """Keep `facts`; an empty mapping forgets them."""
+    def remember(self, topic: str, name: str, facts: Facts, *, at_once: bool = False) -> None:
+        """Keep `facts`, `at_once` if a minute is too long; an empty mapping forgets them."""
         names = self._facts.setdefault(topic, {})
         if names.get(name, {}) == facts:
             return
@@ -41,12 +44,17 @@ class Memory:
         else:
             del names[name]
         self._is_dirty = True
+        if at_once:
+            self._is_urgent.set()
 
     async def run(self) -> None:
-        """Save what changed, once a minute and at the end."""
+        """Save what changed: once a minute, when it is urgent, and at the end."""
         try:
             while True:
-                await asyncio.sleep(_SAVE_EVERY_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_SAVE_EVERY_S):
+                        await self._is_urgent.wait()
+                self._is_urgent.clear()
                 if self._is_dirty:
                     await asyncio.to_thread(self._write, self._text())
         finally:
@@ -64,11 +72,12 @@ class Memory:
     def _write(self, text: str) -> None:
         fresh = self._path.with_suffix(".new")
         try:
-            with fresh.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            with self._writing:
+                with fresh.open("w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                fresh.replace(self._path)
         except OSError as error:
             self._is_dirty = True
             log.warning("%s could not be written: %s", self._path, error)
@@ -76,12 +85,22 @@ class Memory:
 
 def _loaded(path: Path) -> dict[str, dict[str, Facts]]:
     """Return what the file holds; a damaged one is set aside, since all of it can be relearned."""
-    with suppress(FileNotFoundError):
-        try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            log.warning("%s is damaged: set aside, it will be learned again", path)
-            path.replace(path.with_suffix(".damaged"))
-        else:
-            return {topic: dict(names) for topic, names in facts.items()}
-    return {}
+    try:
+        return _checked(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        log.warning("%s is damaged: set aside, it will be learned again", path)
+        path.replace(path.with_suffix(".damaged"))
+        return {}
+
+
+def _checked(facts: object) -> dict[str, dict[str, Facts]]:
+    if not isinstance(facts, dict):
+        raise ValueError("no facts by topic")  # noqa: TRY004 - as damaged as what is no JSON
+    for names in facts.values():
+        if not isinstance(names, dict) or not all(
+            isinstance(each, dict) for each in names.values()
+        ):
+            raise ValueError("no facts by name")
+    return facts

@@ -27,16 +27,28 @@ def encode(point: Point) -> str:
     """
     if not point.fields:
         raise ValueError(f"a point of {point.measurement} has no fields")
-    head = _clean(point.measurement).translate(_NAME)
+    fields = ",".join(f"{key(name)}={_spelt(value)}" for name, value in point.fields.items())
+    return f"{head(point)} {fields} {point.time_ns}"
+
+
+def head(point: Point) -> str:
+    """Return what stands before the fields: measurement and tags."""
     # InfluxDB drops empty tag values, which would change the series: it is spelt out instead.
     tags = "".join(
-        f",{key.translate(_KEY)}={_clean(value).translate(_KEY) or '-'}"
-        for key, value in sorted(point.tags.items())
+        f",{key(tag)}={_clean(value).translate(_KEY) or '-'}"
+        for tag, value in sorted(point.tags.items())
     )
-    fields = ",".join(
-        f"{key.translate(_KEY)}={_encode_field(value)}" for key, value in point.fields.items()
-    )
-    return f"{head}{tags} {fields} {point.time_ns}"
+    return f"{_clean(point.measurement).translate(_NAME)}{tags}"
+
+
+def key(name: str) -> str:
+    """Return the name of a tag or field."""
+    return name.translate(_KEY)
+
+
+def quoted(text: str) -> str:
+    """Return the value of a field that is text."""
+    return f'"{_CONTROL.sub("_", text).translate(_TEXT)}"'
 
 
 def parse(line: str) -> Point:
@@ -66,7 +78,7 @@ def _clean(name: str) -> str:
     return _CONTROL.sub("_", name).replace("\\", "/")
 
 
-def _encode_field(value: Field) -> str:
+def _spelt(value: Field) -> str:
     if isinstance(value, bool):
         return f"{int(value)}i"
     if isinstance(value, int):
@@ -77,7 +89,7 @@ def _encode_field(value: Field) -> str:
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a number")
         return repr(value)
-    return f'"{_CONTROL.sub("_", value).translate(_TEXT)}"'
+    return quoted(value)
 
 
 def _split(text: str, tokens: re.Pattern[str], separator: str, most: int = -1) -> list[str]:

@@ -5,11 +5,12 @@ whose type changes is refused by the database. Both sides check against this tab
 coerces before it encodes, the sink lets nothing through that is not in it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from agent.wire.point import Field, Point
+from collectors.counter import total_name
 from collectors.errors import FixTheFileError
 from collectors.profile import Profile
 from collectors.record_source import Quantity
@@ -31,11 +32,17 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "alarm": (*_PLACE, "code", "priority"),
     "event": (*_PLACE, "kind"),
     "agent": ("site", "agent"),
+    "bus": ("site", "agent", "bus"),
+    "device": _PLACE,
 }
 
 _QUALITY: Mapping[str, FieldType] = {
     "bad": "int",  # how many values of the row are not good
     "quality": "str",  # which, and why: "ocv:sentinel acir:out_of_range"
+}
+_POLL: Mapping[str, FieldType] = {
+    **_QUALITY,
+    "good": "int",  # how many are good, where the row leaves out those that have not moved
 }
 _PART: Mapping[str, FieldType] = {
     **_QUALITY,
@@ -81,8 +88,8 @@ _CYCLE: Mapping[str, FieldType] = {
 }
 
 _FIXED: Mapping[str, Mapping[str, FieldType]] = {
-    "telemetry": _QUALITY,
-    "formation_curve": _QUALITY,
+    "telemetry": _POLL,
+    "formation_curve": _POLL,
     "state": {"code": "int", "name": "str", "reason": "str", "since_ms": "int"},
     "weld": _PART,
     "pull_test": {  # entered by people
@@ -112,9 +119,14 @@ _FIXED: Mapping[str, Mapping[str, FieldType]] = {
         "epoch": "int",
         "reason": "str",
         "detail": "str",
-        "value": "str",  # what the event is about, as a serial
+        "before": "int",  # a counter's count at the last look before its reset
+        "after": "int",  # and at the first after it
+        "register": "str",  # that told of the event
+        "value": "str",  # what the event is about: a serial, or the recipe, lot or electrode now in use
         "value_before": "str",
-        "since_ms": "int",
+        "since_ms": "int",  # when `value_before` was seen last
+        "note": "str",
+        "by": "str",
     },
     "agent": {
         "version": "str",
@@ -126,6 +138,27 @@ _FIXED: Mapping[str, Mapping[str, FieldType]] = {
         "queue_bytes": "int",
         "queue_age_s": "float",
         "rss_mb": "float",
+    },
+    "bus": {  # counts since the start; load, percentiles since the row before
+        "load_percent": "float",
+        "planned_percent": "float",
+        "requests": "int",
+        "refusals": "int",
+        "timeouts": "int",
+        "discarded": "int",  # frames that answered nothing that was asked
+        "connects": "int",
+        "losses": "int",
+    },
+    "device": {
+        "up": "int",
+        "polls": "int",
+        "missed": "int",  # polls left out, because the bus was busy
+        "timeouts": "int",
+        "refusals": "int",
+        "latency_p50_ms": "float",
+        "latency_p95_ms": "float",
+        "latency_p99_ms": "float",
+        "interval_error_p99_ms": "float",
     },
 }
 
@@ -144,18 +177,21 @@ class Schema:
         """
         fields = {measurement: dict(types) for measurement, types in _FIXED.items()}
         for profile in profiles:
-            for measurement, register in _registers(profile):
-                wanted = field_type(register)
-                known = fields[measurement].setdefault(register.name, wanted)
+            own: set[tuple[str, str]] = set()
+            for measurement, name, wanted in _fields(profile):
+                if (measurement, name) in own or name in _FIXED[measurement]:
+                    raise FixTheFileError(
+                        f"{profile.title.en}: {measurement} has a `{name}` already",
+                        "rename the register",
+                    )
+                own.add((measurement, name))
+                known = fields[measurement].setdefault(name, wanted)
                 if known != wanted:
                     raise FixTheFileError(
-                        f"{profile.title.en}: `{register.name}` of {measurement} is {wanted}, "
+                        f"{profile.title.en}: `{name}` of {measurement} is {wanted}, "
                         f"but another profile already made it {known}",
                         "rename the register, or give it the same type and unit",
                     )
-                if register.spec is not None:
-                    fields[measurement][f"{register.name}_lsl"] = "float"
-                    fields[measurement][f"{register.name}_usl"] = "float"
         return cls(fields)
 
     def coerce(self, point: Point) -> Point:
@@ -210,15 +246,26 @@ def field_type(register: Quantity) -> FieldType:
     return "float"
 
 
-def _registers(profile: Profile) -> Iterable[tuple[str, Quantity]]:
-    for register in profile.registers:
-        yield "telemetry", register
+def _fields(profile: Profile) -> Iterator[tuple[str, str, FieldType]]:
+    """Yield measurement, name and type of each field that a profile brings."""
+    yield from _telemetry("telemetry", profile.registers)
     if profile.channels:
-        for register in profile.channels.registers:
-            yield "formation_curve", register
+        yield from _telemetry("formation_curve", profile.channels.registers)
     if profile.records:
         for quantity in profile.records.quantities:
-            yield profile.records.kind, quantity
+            yield profile.records.kind, quantity.name, field_type(quantity)
+            if quantity.spec is not None:
+                yield profile.records.kind, f"{quantity.name}_lsl", "float"
+                yield profile.records.kind, f"{quantity.name}_usl", "float"
+
+
+def _telemetry(
+    measurement: str, registers: Iterable[Register]
+) -> Iterator[tuple[str, str, FieldType]]:
+    for register in registers:
+        yield measurement, register.name, field_type(register)
+        if register.rollover is not None:
+            yield measurement, total_name(register.name), "int"
 
 
 def _as(wanted: FieldType, value: Field) -> Field:

@@ -1,0 +1,1 @@
+"""The Modbus engine, in rooms that build on each other: transport, planning, decoding, reading, scheduling."""

@@ -23,12 +23,15 @@ Content = Value | Raw | Collection[str]  # names: of the bits that are set in a 
 Encode = Callable[[Content], bytes]
 
 _FORMATS: Mapping[Type, str] = {
+    Type.INT8: ">b",
+    Type.UINT8: ">B",
     Type.INT16: ">h",
     Type.UINT16: ">H",
     Type.INT32: ">i",
     Type.UINT32: ">I",
     Type.INT64: ">q",
     Type.UINT64: ">Q",
+    Type.FLOAT16: ">e",
     Type.FLOAT32: ">f",
     Type.FLOAT64: ">d",
 }
@@ -37,19 +40,27 @@ _FORMATS: Mapping[Type, str] = {
 def encoder(register: Register, order: Order) -> Encode:
     """Return what makes the bytes of `register`, first register first, high byte first.
 
+    An 8-bit value is one byte, whose place in the register is not told here.
     What it returns raises ValueError for a value that the register cannot hold.
     """
-    if register.type is Type.STRING:
-        return _text(register, swapped=order in {Order.BADC, Order.DCBA})
     match register.type:
-        case Type.ENUM:
-            big_endian = _enum(register)
-        case Type.BITFIELD:
-            big_endian = _bitfield(register)
+        case Type.STRING:
+            return _text(register, swapped=order in {Order.BADC, Order.DCBA})
+        case Type.INT8 | Type.UINT8:
+            return _number(register)
         case Type.BOOL:
             raise ValueError(f"`{register.name}` is one bit, not whole registers")
+        case Type.ENUM:
+            return _ordered(_enum(register), order)
+        case Type.BITFIELD:
+            return _ordered(_bitfield(register), order)
+        case Type.BCD:
+            return _ordered(_bcd(register), order)
         case _:
-            big_endian = _number(register)
+            return _ordered(_number(register), order)
+
+
+def _ordered(big_endian: Encode, order: Order) -> Encode:
     match order:
         case Order.ABCD:
             return big_endian
@@ -109,23 +120,37 @@ def _bitfield(register: Register) -> Encode:
     return encode
 
 
-def _number(register: Register) -> Encode:
-    pack = struct.Struct(_FORMATS[register.type]).pack
-    is_float = register.type in {Type.FLOAT32, Type.FLOAT64}
-    scale, offset = register.scale, register.offset
-    is_plain = (scale, offset) == (1, 0)
+def _bcd(register: Register) -> Encode:
+    size = 2 * register.words
 
     def encode(value: Content) -> bytes:
         if isinstance(value, Raw):
-            number = value.number
-        elif isinstance(value, (int, float)):
-            # Dividing by 1 would round what is beyond 53 bits.
-            number = value if is_plain else (value - offset) / scale
-        else:
-            raise ValueError(f"{register.name} takes a number, not {value!r}")  # noqa: TRY004 - one error for all misfits
+            return int(value.number).to_bytes(size, "big")
+        digits = f"{round(_unscaled(register, value)):0{2 * size}d}"
+        if len(digits) > 2 * size or not digits.isdecimal():
+            raise ValueError(f"{value!r} does not fit the {2 * size} digits of {register.name}")
+        return bytes.fromhex(digits)
+
+    return encode
+
+
+def _number(register: Register) -> Encode:
+    pack = struct.Struct(_FORMATS[register.type]).pack
+    is_float = register.type in {Type.FLOAT16, Type.FLOAT32, Type.FLOAT64}
+
+    def encode(value: Content) -> bytes:
+        number = value.number if isinstance(value, Raw) else _unscaled(register, value)
         try:
             return pack(number if is_float else round(number))
         except (struct.error, OverflowError, ValueError) as error:
             raise ValueError(f"{value!r} does not fit {register.name}: {error}") from error
 
     return encode
+
+
+def _unscaled(register: Register, value: Content) -> float:
+    if not isinstance(value, (int, float)):
+        raise ValueError(f"{register.name} takes a number, not {value!r}")  # noqa: TRY004 - one error for all misfits
+    if (register.scale, register.offset) == (1, 0):
+        return value  # dividing by 1 would round what is beyond 53 bits
+    return (value - register.offset) / register.scale

@@ -151,7 +151,7 @@ class LaserWelder(Plc):
     def _load(self, module: int) -> Iterator[float]:
         """Change the module, and the lot when it is full."""
         lot, place = divmod(module, _MODULES_A_LOT)
-        self.memory.set("lot", f"L{lot + 1:04d}-{self.station[-1]}")
+        self.begin("lot_changed", "lot", f"L{lot + 1:04d}-{self.station[-1]}")
         rng = self.draw("module", module)
         if module == 0:
             return

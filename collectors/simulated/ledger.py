@@ -49,8 +49,19 @@ class Cycle:
     values: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """Something done to the process at a station: an electrode dressed, a lot changed."""
+
+    station: str
+    deed: str  # the kind of event it is
+    time_ms: int
+    before: str
+    after: str
+
+
 class Ledger:
-    """A file of JSON lines, one a part or cycle. Without a path the parts are only made, not written.
+    """A file of JSON lines, one a part, cycle or deed. Without a path the parts are only made, not written.
 
     A new ledger replaces the file: it tells of one run.
     """
@@ -70,7 +81,7 @@ class Ledger:
         if self._file is not None:
             self._file.close()
 
-    def append(self, part: Part | Cycle) -> None:
+    def append(self, part: Part | Cycle | Deed) -> None:
         """Write `part` down; once this returns, a killed simulator cannot take it back."""
         if self._file is not None:
             self._file.write(json.dumps(asdict(part), separators=(",", ":")) + "\n")
@@ -80,8 +91,15 @@ class Ledger:
 def read(path: Path) -> Iterator[Part]:
     """Yield the parts of a ledger in the order they were made; a last line cut off is not one."""
     for entry in _entries(path):
-        if "interruptions" not in entry:
+        if not {"deed", "interruptions"} & entry.keys():
             yield Part(**{**entry, "result": Result(entry["result"])})
+
+
+def read_deeds(path: Path) -> Iterator[Deed]:
+    """Yield what was done to the process, in its order."""
+    for entry in _entries(path):
+        if "deed" in entry:
+            yield Deed(**entry)
 
 
 def read_cycles(path: Path) -> Iterator[Cycle]:

@@ -1,6 +1,6 @@
 """The registers of one simulated machine, as the bytes that go over the wire."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pymodbus.constants import ExcCodes
@@ -8,7 +8,7 @@ from pymodbus.constants import ExcCodes
 from collectors.profile import Profile
 from collectors.record_source import QUEUE_REGISTERS, Shape
 from collectors.register import Order, Register, Table, Type
-from collectors.simulated.encode import Content, encoder
+from collectors.simulated.encode import Content, Encode, encoder
 
 _TABLES = {1: Table.COIL, 2: Table.DISCRETE, 3: Table.HOLDING, 4: Table.INPUT}
 _ADDRESSES = 65536
@@ -59,16 +59,17 @@ class Memory:
         self.queue = bytearray()  # registers that wait in the FIFO queue
         self._refresh = refresh
         self._areas: dict[Table, _Area] = {}
-        self._main = {each.name: self._put_for(each) for each in profile.registers}
+        self._numbers: dict[tuple[int, str], int] = {}  # of registers that decide, by base and name
+        self._main = self._puts(profile.registers)
         self._channel: Mapping[str, Put] = {}
         self._slot: Mapping[str, Put] = {}
         for register in profile.registers:
             self._area(profile.table_of(register)).add(register.address, register.words)
         if channels := profile.channels:
-            self._channel = {each.name: self._put_for(each) for each in channels.registers}
+            self._channel = self._puts(channels.registers)
             self._area(profile.modbus.table).add(channels.address, channels.count * channels.stride)
         if records := profile.records:
-            self._slot = {each.name: self._put_for(each) for each in records.registers}
+            self._slot = self._puts(records.registers)
             if records.shape is Shape.RING:
                 area = self._area(profile.modbus.table)
                 area.add(records.address, records.slots * records.stride)
@@ -82,6 +83,12 @@ class Memory:
     def set(self, name: str, value: Content) -> None:
         """Put `value`, in the profile's unit, into the register `name` of the main map."""
         self._main[name](0, value)
+
+    def remove(self, name: str) -> None:
+        """Let a register of the main map not exist, as on another model."""
+        register = self.profile.named(name)
+        area = self._area(self.profile.table_of(register))
+        area.exists[register.address : register.end] = bytes(register.words)
 
     def set_channel(self, index: int, name: str, value: Content) -> None:
         """Put `value` into a register of channel `index`, counting from 0."""
@@ -170,23 +177,67 @@ class Memory:
             self._areas[table] = _Area(table.holds_bits, bytearray(size))
         return self._areas[table]
 
+    def _puts(self, block: Iterable[Register]) -> Mapping[str, Put]:
+        deciders = {each.scaled_by.register_name for each in block if each.scaled_by}
+        puts = {each.name: self._put_for(each) for each in block}
+        return {
+            each.name: self._noted(each, puts[each.name])
+            if each.name in deciders
+            else puts[each.name]
+            for each in block
+        }
+
+    def _noted(self, decider: Register, put: Put) -> Put:
+        """Return `put`, remembering the number that the register then holds."""
+        is_bit = decider.type is Type.BOOL
+        encode = None if is_bit else encoder(decider, Order.ABCD)
+
+        def put_noted(base: int, value: Content) -> None:
+            put(base, value)
+            number = int.from_bytes(encode(value), "big") if encode else int(bool(value))
+            self._numbers[base, decider.name] = number
+
+        return put_noted
+
     def _put_for(self, register: Register) -> Put:
         table, order = self.profile.table_of(register), self.profile.order_of(register)
         data, address = self._area(table).data, register.address
         if table.holds_bits:
             return _put_bit(data, address)
+        is_swapped = order in {Order.BADC, Order.DCBA}
         if register.type is Type.BOOL:
             bit = register.bit or 0
-            is_low = (bit < 8) != (order in {Order.BADC, Order.DCBA})
-            return _put_bit_of_word(data, 2 * address + is_low, 1 << bit % 8)
-        encode = encoder(register, order)
+            is_second = (bit < 8) != is_swapped
+            return _put_bit_of_word(data, 2 * address + is_second, 1 << bit % 8)
+        is_second = (register.byte != "high") != is_swapped
+        offset = int(register.type in {Type.INT8, Type.UINT8} and is_second)
+        encoder_at = self._encoder_at(register, order)
 
         def put(base: int, value: Content) -> None:
-            content = encode(value)
-            start = 2 * (base + address)
+            content = encoder_at(base)(value)
+            start = 2 * (base + address) + offset
             data[start : start + len(content)] = content
 
         return put
+
+    def _encoder_at(self, register: Register, order: Order) -> Callable[[int], Encode]:
+        """Return what knows the encoder of a register in the block that begins at an address."""
+        by = register.scaled_by
+        if by is None:
+            encode = encoder(register, order)
+            return lambda _base: encode
+        encoders = {
+            int(number): encoder(
+                register.model_copy(
+                    update={"scale": each.scale, "offset": each.offset, "scaled_by": None}
+                ),
+                order,
+            )
+            for number, each in by.values.items()
+        }
+        shift, mask = (by.bit, 1) if by.bit is not None else (0, -1)
+        name = by.register_name
+        return lambda base: encoders[self._numbers.get((base, name), 0) >> shift & mask]
 
 
 def _put_bit(data: bytearray, address: int) -> Put:

@@ -13,7 +13,7 @@ from collectors.record import Result
 from collectors.register import Register
 from collectors.sample import Value
 from collectors.simulated.encode import Raw
-from collectors.simulated.ledger import Cycle, Ledger, Part
+from collectors.simulated.ledger import Cycle, Deed, Ledger, Part
 from collectors.simulated.memory import Memory
 from collectors.simulated.pace import Pace
 
@@ -99,11 +99,12 @@ class Plc(ABC):
         self._seq = 0
         self._write_index = 0
         self._counts: dict[str, int] = {}
+        self._process: dict[str, Value] = {}
         self._started_at = monotonic()
         self._live_at = -math.inf
         self._frozen_at: float | None = None
         self.memory.set("map_id", profile.identity.value)
-        self.memory.set("recipe", 1)
+        self.begin("recipe_changed", "recipe", 1)
         self._clear_counts()
         self.show(State.RUNNING)
         self.mode(Mode.AUTO)
@@ -226,6 +227,25 @@ class Plc(ABC):
     def note(self, cycle: Cycle) -> None:
         """Write down what a cycle truly was."""
         self._ledger.append(cycle)
+
+    def begin(self, kind: str, register: str, value: Value) -> None:
+        """Let `register` hold `value` from now on, a lot or a recipe; a change is in the ledger."""
+        before, self._process[register] = self._process.get(register), value
+        if before is not None and before != value:
+            self.deed(kind, before, value)
+        self.memory.set(register, value)
+
+    def deed(self, kind: str, before: Value, after: Value) -> None:
+        """Write down what is done to the process, before anyone can see it."""
+        self._ledger.append(
+            Deed(
+                station=self.station,
+                deed=kind,
+                time_ms=self.pace.wall_ms(self._due),
+                before=str(before),
+                after=str(after),
+            )
+        )
 
     def record(self, outcome: Outcome) -> Iterator[float]:
         """Leave one record: in the ledger, then in its slot, then at the head of the ring."""

@@ -122,7 +122,7 @@ class Sorter(Plc):
     def _begin_lot(self, number: int) -> Iterator[float]:
         rng = self.draw("lot", number)
         self._lot = draw_lot(rng)
-        self.memory.set("lot", f"C{number + 1:05d}")
+        self.begin("lot_changed", "lot", f"C{number + 1:05d}")
         self.memory.set("cells_per_hour", 3600 / _CYCLE_S)
         if number == 0:
             return

@@ -42,18 +42,24 @@ class Utility(ABC):
 
 
 class Chiller(Utility):
-    """Holds 20 °C, and runs short of water for a minute each half hour."""
+    """Holds 20 °C, and runs short of water for a minute each half hour.
+
+    `units` are the flags of the units that its panel is set to, °C and MPa when empty.
+    """
+
+    units: frozenset[str] = frozenset()
 
     def live(self, uptime_s: float) -> None:
         set_point = 20.0
         is_short = 600 <= uptime_s % 1800 < 660
-        flags = {"run", "remote_serial"}
+        flags = {"run", "remote_serial"} | self.units
         put = self.memory.set
+        # The flags first: they tell in which unit the others are shown.
+        put("status_flags", flags | ({"operation_continued_alarm"} if is_short else {"temp_ready"}))
         put("outlet_temperature", set_point + 0.3 * math.sin(uptime_s / 40) + 1.5 * is_short)
         put("flow", 24 - 6 * is_short + self._noise.gauss(0, 0.2))
         put("outlet_pressure", 0.32 - 0.08 * is_short)
         put("set_temperature", set_point)
-        put("status_flags", flags | ({"operation_continued_alarm"} if is_short else {"temp_ready"}))
         put("alarm_flags_1", {"tank_level_low"} if is_short else set())
         put("alarm_flags_2", set())
 

@@ -13,8 +13,9 @@ from collectors.simulated.plc import Codes, Mode, Outcome, Plc, State
 from collectors.simulated.welders_day import disturbance
 
 _CYCLE_S = 1.2
-_WELDS_A_MODULE = 80
+WELDS_A_MODULE = 80
 _MODULES_A_LOT = 12
+_LOTS_A_RECIPE = 2
 _DRESSINGS_AN_ELECTRODE = 6
 _NOMINAL_LIFE = 350  # welds between two dressings
 _STOPPERS = ("air_pressure_low", "door_open", "cooling_fault")
@@ -110,7 +111,7 @@ class Welder(Plc):
 
     def work(self) -> Iterator[float]:
         for number in itertools.count():
-            module, place = divmod(number, _WELDS_A_MODULE)
+            module, place = divmod(number, WELDS_A_MODULE)
             if place == 0:
                 yield from self._load(module)
             if self._since_dress >= self._life:
@@ -129,8 +130,8 @@ class Welder(Plc):
         self.memory.set("capacitor_voltage", 63 + math.sin(uptime_s * 2.1))
 
     def _weld(self, rng: Random, number: int) -> Outcome:
-        module, place = divmod(number, _WELDS_A_MODULE)
-        program = 1 if place < _WELDS_A_MODULE // 2 else 2  # one side, then the other
+        module, place = divmod(number, WELDS_A_MODULE)
+        program = 1 if place < WELDS_A_MODULE // 2 else 2  # one side, then the other
         values = self._next_weld(rng, program)
         code = "no_current" if values["current"] == 0 else self.judge(values, _CODES)
         result = Result.OK if code == "none" else Result.NG
@@ -156,7 +157,8 @@ class Welder(Plc):
     def _load(self, module: int) -> Iterator[float]:
         """Change the module, and the lot when it is full."""
         lot, place = divmod(module, _MODULES_A_LOT)
-        self.memory.set("lot", f"M{lot + 1:04d}-{self.station[-1]}")
+        self.begin("lot_changed", "lot", f"M{lot + 1:04d}-{self.station[-1]}")
+        self.begin("recipe_changed", "recipe", 1 + lot // _LOTS_A_RECIPE % 2)
         self._show_electrode()
         rng = self.draw("module", module)
         if module == 0:
@@ -171,9 +173,15 @@ class Welder(Plc):
 
     def _dress(self, module: int) -> Iterator[float]:
         self.set_alarms(set())
+        electrode, welds = self._electrode, self._since_dress
         self._dressings += 1
         self._life = self._draw_life()
         self._since_dress = 0
+        if self._electrode != electrode:
+            self.deed("electrode_changed", electrode, self._electrode)
+        else:
+            self.deed("electrode_dressed", welds, 0)
+        self._show_electrode()
         yield from self.stop(State.MAINTENANCE, self.draw("dress", self._dressings).uniform(50, 90))
         yield from self._test_welds(module)
 

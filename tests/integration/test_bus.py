@@ -1,21 +1,19 @@
-"""The bus against devices that are not made with pymodbus, and against one that lies."""
+"""The bus against devices that are not made with pymodbus: what is read, and how faults are told."""
 
 import asyncio
-import os
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pymodbus.client import AsyncModbusTcpClient
 
 from collectors.errors import BusDownError, NoAnswerError, RefusedError
-from collectors.modbus.bus import Bus, RtuLink, TcpLink, _Wire
-from collectors.modbus.frame import Request
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Request
+from collectors.modbus.transport.link import RtuLink, TcpLink
 from collectors.register import Table
-from tests.services.libmodbus import compiled, pty_pair, rtu_device, tcp_device
+from tests.services.libmodbus import compiled, rtu_device, tcp_device
 from tests.services.ports import free_port
+from tests.services.rogue import good, holding, next_request, rogue, tcp_frame, words
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +25,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tcp(program: Path, tmp_path: Path) -> Iterator[TcpLink]:
     with tcp_device(program, tmp_path) as device:
         yield TcpLink(host="127.0.0.1", port=device.port)
-
-
-def holding(address: int, count: int, device_id: int = 1) -> Request:
-    return Request(device_id, Table.HOLDING, address, count)
-
-
-def words(payload: bytes) -> list[int]:
-    return list(struct.unpack(f">{len(payload) // 2}H", payload))
 
 
 async def test_all_four_tables_of_a_libmodbus_device_are_read(tcp: TcpLink) -> None:
@@ -77,200 +67,79 @@ async def test_a_refused_connection_is_told_and_not_hammered() -> None:
         assert "check that the machine is on" in refused.value.hint
         with pytest.raises(BusDownError, match="trying again soon"):
             await bus.read(holding(0, 1), 1)
+        assert bus.retry_at > asyncio.get_running_loop().time()
 
 
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+async def test_a_closed_bus_opens_nothing_again(tcp: TcpLink) -> None:
+    bus = Bus("plc", tcp)
+    async with bus:
+        await bus.read(holding(0, 1), 1)
+    with pytest.raises(BusDownError, match="the bus is closed"):
+        await bus.read(holding(0, 1), 1)
 
 
-@asynccontextmanager
-async def rogue(script: Script) -> AsyncIterator[int]:
-    """Serve `script` to each connection; yield the port."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await script(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-async def next_request(reader: asyncio.StreamReader) -> tuple[int, int, int, int, int]:
-    """Return (transaction, unit, function, address, count)."""
-    frame = await reader.readexactly(12)
-    transaction, _, _, unit, function, address, count = struct.unpack(">HHHBBHH", frame)
-    return transaction, unit, function, address, count
-
-
-def frame(transaction: int, unit: int, pdu: bytes, *, protocol: int = 0) -> bytes:
-    return struct.pack(">HHHB", transaction, protocol, len(pdu) + 1, unit) + pdu
-
-
-def good(count: int, value: int, function: int = 3) -> bytes:
-    return bytes([function, 2 * count]) + struct.pack(">H", value) * count
-
-
-LIES: dict[str, Callable[[int, int, int], bytes]] = {
-    "transaction 0": lambda _, unit, count: frame(0, unit, good(count, 666)),
-    "an old transaction": lambda tid, unit, count: frame(tid - 1, unit, good(count, 666)),
-    "another unit": lambda tid, unit, count: frame(tid, unit + 1, good(count, 666)),
-    "another function": lambda tid, unit, count: frame(tid, unit, good(count, 666, function=4)),
-    "an answer to a write": lambda tid, unit, _: frame(tid, unit, b"\x06\x00\x00\x02\x9a"),
-    "too few registers": lambda tid, unit, count: frame(tid, unit, good(count - 1, 666)),
-    "too many registers": lambda tid, unit, count: frame(tid, unit, good(count + 1, 666)),
-    "an odd byte count": lambda tid, unit, _: frame(tid, unit, bytes([3, 3, 2, 154, 2])),
-    "an exception of another function": lambda tid, unit, _: frame(tid, unit, b"\x84\x02"),
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-async def test_a_wrong_answer_is_never_taken_for_the_right_one(lie: str) -> None:
-    """The wrong answer comes first, the right one after it: only the right one counts."""
+async def test_a_silent_device_is_told_with_what_came_in_place_of_its_answer() -> None:
+    """A technician who reads "3 for another transaction" looks at the gateway, not the cable."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            transaction, unit, _, _, count = await next_request(reader)
-            writer.write(LIES[lie](transaction, unit, count))
-            writer.write(frame(transaction, unit, good(count, 42)))
+        _, request = await next_request(reader)
+        writer.write(tcp_frame(0, request.device_id, good(1, 666)) * 3)
+        writer.write(tcp_frame(1, 9, good(1, 666)))
+        await reader.read()
 
     async with rogue(script) as port, Bus("plc", TcpLink(host="127.0.0.1", port=port)) as bus:
-        for _ in range(3):
-            assert words(await bus.read(holding(0, 10), 1)) == [42] * 10
+        with pytest.raises(NoAnswerError) as silent:
+            await bus.read(holding(0, 1), 0.2)
+    assert "3 for another transaction, 1 of another device id" in silent.value.hint
+    assert bus.counts.discarded == {"transaction": 3, "device": 1}
+    assert bus.counts.timeouts == 1
 
 
-@pytest.mark.parametrize("lie", ["too few registers", "too many registers", "transaction 0"])
-async def test_control_bare_pymodbus_takes_the_wrong_answer(lie: str) -> None:
-    """What the guards are for: the library's own client returns these as good."""
+@pytest.mark.parametrize("code", [0x0A, 0x0B])
+async def test_a_gateway_that_misses_a_device_is_told_as_a_silent_device(code: int) -> None:
+    """Devices 1 and 2 are behind one gateway, 3 is switched off: only 3 is at fault."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            transaction, unit, _, _, count = await next_request(reader)
-            writer.write(LIES[lie](transaction, unit, count))
+            transaction, request = await next_request(reader)
+            pdu = bytes([0x83, code]) if request.device_id == 3 else good(1, request.device_id)
+            writer.write(tcp_frame(transaction, request.device_id, pdu))
 
-    async with rogue(script) as port:
-        client = AsyncModbusTcpClient("127.0.0.1", port=port, retries=0, timeout=1)
-        await client.connect()
-        answer = await client.read_holding_registers(0, count=10, device_id=1)
-        client.close()
-    assert answer.registers[0] == 666
-
-
-async def test_a_late_answer_is_not_the_answer_to_the_next_question() -> None:
-    release = asyncio.Event()
-
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        transaction, unit, _, _, count = await next_request(reader)
-        await release.wait()
-        writer.write(frame(transaction, unit, good(count, 666)))  # late: asked for address 0
-        while True:
-            transaction, unit, _, _, count = await next_request(reader)
-            writer.write(frame(transaction, unit, good(count, 42)))
-
-    async with rogue(script) as port, Bus("plc", TcpLink(host="127.0.0.1", port=port)) as bus:
-        with pytest.raises(NoAnswerError):
-            await bus.read(holding(0, 1), 0.1)
-        release.set()
-        assert words(await bus.read(holding(100, 1), 1)) == [42]
+    async with rogue(script) as port, Bus("gw", TcpLink(host="127.0.0.1", port=port)) as bus:
+        for _ in range(2):
+            assert words(await bus.read(holding(0, 1, device_id=1), 1)) == [1]
+            with pytest.raises(NoAnswerError, match=f"exception {code}") as missed:
+                await bus.read(holding(0, 1, device_id=3), 1)
+            assert "the gateway answers, the device behind it does not" in missed.value.hint
+            assert words(await bus.read(holding(0, 1, device_id=2), 1)) == [2]
         assert bus.counts.connects == 1
 
 
-@pytest.mark.parametrize(
-    "noise",
-    [b"\xff" * 300, frame(1, 1, b"\x03", protocol=9), struct.pack(">HHH", 1, 0, 65535) + b"x" * 9],
-    ids=["garbage", "a foreign protocol", "a huge length"],
-)
-async def test_a_broken_stream_costs_one_connection_and_no_value(noise: bytes) -> None:
-    connections = 0
+async def test_who_listens_hears_each_answer_and_how_long_it_took(tcp: TcpLink) -> None:
+    heard: list[tuple[Request, float]] = []
+    async with Bus("plc", tcp) as bus:
+        bus.heard = lambda request, seconds: heard.append((request, seconds))
+        await bus.read(holding(0, 1), 1)
+        with pytest.raises(RefusedError):
+            await bus.read(holding(995, 10), 1)
+    assert [request for request, _ in heard] == [holding(0, 1), holding(995, 10)]
+    assert all(0 < seconds < 1 for _, seconds in heard)
+    assert sum(seconds for _, seconds in heard) <= bus.counts.busy_s < 5
+
+
+async def test_each_connect_is_a_new_generation() -> None:
+    """So that who knows the device identifies it again: another may have been plugged in."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        is_first = connections == 1
-        while True:
-            transaction, unit, _, _, count = await next_request(reader)
-            writer.write(noise if is_first else frame(transaction, unit, good(count, 42)))
+        transaction, request = await next_request(reader)
+        writer.write(tcp_frame(transaction, request.device_id, good(1, 42)))
 
     async with rogue(script) as port, Bus("plc", TcpLink(host="127.0.0.1", port=port)) as bus:
-        with pytest.raises((BusDownError, NoAnswerError)):
-            await bus.read(holding(0, 1), 0.3)
-        assert words(await bus.read(holding(0, 1), 1)) == [42]
-    assert connections == 2
-
-
-async def test_a_lost_connection_fails_the_pending_read_at_once() -> None:
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await next_request(reader)
-        writer.close()
-
-    async with rogue(script) as port, Bus("plc", TcpLink(host="127.0.0.1", port=port)) as bus:
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        with pytest.raises(BusDownError, match="broke"):
-            await bus.read(holding(0, 1), 30)
-        assert loop.time() - start < 10  # not the 30 s of the time-out
-
-
-@asynccontextmanager
-async def slow_rtu_device() -> AsyncIterator[RtuLink]:
-    """Device 1: each register holds its own address; the first answer takes 0.25 s.
-
-    Like real ones it does one thing at a time: what is asked meanwhile is answered afterwards.
-    """
-    with pty_pair() as (near, far):
-        device = os.open(far, os.O_RDWR | os.O_NOCTTY)
-        loop = asyncio.get_running_loop()
-        free_at = 0.0
-
-        def answer() -> None:
-            nonlocal free_at
-            address = struct.unpack_from(">H", os.read(device, 64), 2)[0]
-            delay = 0.25 if not free_at else 0.0
-            free_at = max(loop.time(), free_at) + delay
-            loop.call_at(free_at, os.write, device, rtu_answer(address))
-
-        loop.add_reader(device, answer)
-        try:
-            yield RtuLink(port=near, baud=115200)
-        finally:
-            loop.remove_reader(device)
-            os.close(device)
-
-
-async def read_after_a_timeout(link: RtuLink) -> list[int]:
-    """Ask for register 100 and give up too early, then ask for 1 to 4; return the values."""
-    async with Bus("rs485", link) as bus:
-        with pytest.raises(NoAnswerError):
-            await bus.read(holding(100, 1), 0.2)
-        return [words(await bus.read(holding(n, 1), 0.2))[0] for n in (1, 2, 3, 4)]
-
-
-async def test_a_late_answer_on_a_serial_line_is_waited_out() -> None:
-    """RTU has no transaction number: the late answer must be gone before the next request."""
-    async with slow_rtu_device() as link:
-        assert await read_after_a_timeout(link) == [1, 2, 3, 4]
-
-
-async def test_control_without_waiting_every_later_value_is_the_wrong_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def do_not_wait(*_: object, **__: object) -> None:
-        pass
-
-    monkeypatch.setattr(_Wire, "wait_out", do_not_wait)
-    async with slow_rtu_device() as link:
-        assert (await read_after_a_timeout(link))[0] == 100
-
-
-def rtu_answer(value: int) -> bytes:
-    """Return the answer of device 1 to a read of one register that holds its own address."""
-    body = struct.pack(">BBBH", 1, 3, 2, value)
-    crc = 0xFFFF
-    for byte in body:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
-    return body + struct.pack("<H", crc)
+        generations: list[int] = []
+        while len(generations) < 3:
+            try:
+                await bus.read(holding(0, 1), 1)
+            except BusDownError:
+                continue  # the device closes after each answer, which may be seen late
+            generations.append(bus.generation)
+    assert generations == sorted(set(generations))

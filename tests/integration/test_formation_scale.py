@@ -61,5 +61,9 @@ async def test_512_channels_are_read_in_turn_and_every_step_is_stored(
             assert edge.line.records_lost == 0
             for model in edge.models:
                 assert len(model.channels) == CHANNELS
-                faults = [s.fault for shown in model.channels.values() for s in shown.values()]
+                faults = [
+                    shown.fault
+                    for channel in model.channels
+                    for shown in model.registers(channel).values()
+                ]
                 assert not any(faults)

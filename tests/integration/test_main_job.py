@@ -7,16 +7,11 @@ import random
 import statistics
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from agent.demo.compare import Comparison, compare
-from agent.demo.site_file import site_file
-from agent.wire.point import Point
-from agent.wire.schema import TAGS
+from agent.demo.compare import compare
 from collectors.record import Result
 from collectors.simulated import ledger
 from collectors.simulated.line import LineSpec, SimulatedLine
@@ -25,77 +20,14 @@ from tests.conftest import Database
 from tests.services.grafana import Row, run_panel
 from tests.services.lini import Role
 from tests.services.mosquitto import Mosquitto
+from tests.services.plant import Plant, made_more, plant_in
 from tests.services.waiting import eventually
-
-KINDS = ("weld", "cell", "formation_step")
-
-
-@dataclass(frozen=True)
-class Plant:
-    """Everything between the machines and the database."""
-
-    folder: Path
-    broker: Mosquitto
-    database: Database
-    agent: Role
-    sink: Role
-
-    @property
-    def truth(self) -> Path:
-        return self.folder / "ledger.jsonl"
-
-    def stored(self) -> Iterator[Point]:
-        """Yield every part in the database."""
-        for kind in KINDS:
-            for row in self.database.query(f'SELECT * FROM "{kind}"'):  # noqa: S608 - fixed names
-                tags = {tag: row.pop(tag) for tag in TAGS[kind]}
-                time_ns = row.pop("time")
-                del row["name"]
-                fields = {name: value for name, value in row.items() if value is not None}
-                yield Point(measurement=kind, tags=tags, fields=fields, time_ns=time_ns)
-
-    def comparison(self) -> Comparison:
-        return compare(ledger.read(self.truth), self.stored())
-
-    async def proof(self, made: int) -> None:
-        """Wait until the database holds all parts, and show that it holds nothing else."""
-
-        def is_complete() -> bool:
-            return sum(self.database.count(kind, "seq") for kind in KINDS) >= made
-
-        await eventually(is_complete, timeout_s=60, what=f"{made} parts in the database")
-        found = self.comparison()
-        assert found.made == made
-        assert found.is_proof, found
 
 
 @pytest.fixture
 def plant(tmp_path: Path, mosquitto: Mosquitto, influx: Database) -> Iterator[Plant]:
-    (tmp_path / "token").write_text(influx.token)
-    (tmp_path / "sink.toml").write_text(
-        f"""
-[broker]
-host = "127.0.0.1"
-port = {mosquitto.port}
-
-[influx]
-url = "{influx.url}"
-org = "{influx.org}"
-bucket = "{influx.bucket}"
-token_file = "token"
-"""
-    )
-    with ExitStack() as stack:
-        agent = Role("run", tmp_path / "lini.toml")
-        sink = Role("sink", tmp_path / "sink.toml")
-        stack.callback(agent.kill)
-        stack.callback(sink.kill)
-        yield Plant(folder=tmp_path, broker=mosquitto, database=influx, agent=agent, sink=sink)
-
-
-def configure(plant: Plant, line: SimulatedLine) -> None:
-    text = site_file(line.equipment, broker_port=plant.broker.port, flush_s=0.2)
-    (plant.folder / "lini.toml").write_text(text.replace("[page]", "[page]\nenabled = false"))
+    with plant_in(tmp_path, mosquitto, influx) as made:
+        yield made
 
 
 def the_dashboards_tell_the_truth(plant: Plant) -> None:
@@ -171,19 +103,13 @@ def the_doubtful_are_marked(plant: Plant) -> None:
         }
 
 
-async def made_more(line: SimulatedLine, parts: int) -> None:
-    """Wait until the machines have made so many more parts."""
-    goal = sum(line.counts().values()) + parts
-    await eventually(lambda: sum(line.counts().values()) >= goal, timeout_s=60)
-
-
 @pytest.mark.mosquitto
 @pytest.mark.influxdb
 async def test_every_part_of_a_fast_line_is_in_the_database_once(plant: Plant) -> None:
     """Some thousand welds, cells and formation steps, field by field."""
     spec = LineSpec(seed=17, speed=40, formation_speed=4000, parts=600)
     async with SimulatedLine(spec, ledger_path=plant.truth) as line:
-        configure(plant, line)
+        plant.configure(line.equipment)
         with plant.sink, plant.agent:
             await eventually(line.finished.is_set, timeout_s=60)
             await plant.proof(made=sum(line.counts().values()))
@@ -191,6 +117,8 @@ async def test_every_part_of_a_fast_line_is_in_the_database_once(plant: Plant) -
             assert plant.sink.stop() == 0
     the_dashboards_tell_the_truth(plant)
     the_doubtful_are_marked(plant)
+    assert plant.database.count("bus", "load_percent")
+    assert plant.database.count("device", "polls")
     results = {part.result.value for part in ledger.read(plant.truth)}
     assert results >= {"OK", "NG", "TEST"}, "the line is too tame to prove anything"
 
@@ -202,7 +130,7 @@ async def test_killing_agent_sink_and_broker_midway_changes_nothing(plant: Plant
     chance = random.Random(11)
     spec = LineSpec(seed=8, speed=15, formation_speed=1500, parts=400)
     async with SimulatedLine(spec, ledger_path=plant.truth) as line:
-        configure(plant, line)
+        plant.configure(line.equipment)
         with plant.sink, plant.agent:
             victims: list[Role | Mosquitto] = [plant.agent, plant.sink, plant.broker] * 2
             for victim in victims:
@@ -221,7 +149,7 @@ async def test_control_a_part_that_is_not_in_the_database_is_found_missing(plant
     """Shows that the proof above would fail: one row deleted, one value changed."""
     spec = LineSpec(seed=9, speed=40, formation_speed=4000, parts=20)
     async with SimulatedLine(spec, ledger_path=plant.truth) as line:
-        configure(plant, line)
+        plant.configure(line.equipment)
         with plant.sink, plant.agent:
             await eventually(line.finished.is_set, timeout_s=60)
             await plant.proof(made=sum(line.counts().values()))

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from collectors.modbus.bus import Bus, TcpLink
-from collectors.modbus.device import Device, Place
-from collectors.modbus.schedule import BusRunner
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.scheduling.schedule import BusRunner
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.link import TcpLink
 from collectors.profile import Profile
 from collectors.quality import Reason
 from collectors.records import Batch

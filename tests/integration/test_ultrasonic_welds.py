@@ -73,10 +73,10 @@ async def test_each_weld_of_the_generator_is_a_record(
     generator: Generator, model: StationModel
 ) -> None:
     """Energy, amplitude and time of each; neither good nor rejected, as nobody says which."""
-    await eventually(lambda: "weld_ready" in model.registers, what="the generator is read")
+    await eventually(lambda: "weld_ready" in model.registers(), what="the generator is read")
     for number, energy in enumerate((130, 649, 130), start=1):
         generator.begin()
-        await eventually(lambda: not model.registers["weld_ready"].value, what="the bit is 0")
+        await eventually(lambda: not model.registers()["weld_ready"].value, what="the bit is 0")
         generator.end(energy)
         await eventually(lambda n=number: model.parts.stored == n, what="a weld is stored")  # type: ignore[misc]
         weld = model.last_part
@@ -96,7 +96,7 @@ async def test_a_generator_without_programs_makes_rows_of_the_schema(
     generator: Generator, model: StationModel
 ) -> None:
     """The tag for the program is there and empty: it would be another series without it."""
-    await eventually(lambda: "weld_ready" in model.registers, what="the generator is read")
+    await eventually(lambda: "weld_ready" in model.registers(), what="the generator is read")
     generator.end(250)
     await eventually(lambda: model.parts.stored == 1, what="a weld is stored")
     assert model.last_part is not None

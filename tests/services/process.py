@@ -89,10 +89,17 @@ class Process:
     def freeze(self) -> None:
         """Stop the process's time (SIGSTOP): connections stay open, nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
+        wait_until(self._stands_still, what=f"{self.argv[0]} stands still")
 
     def thaw(self) -> None:
         """Let a frozen process go on."""
         os.kill(self.pid, signal.SIGCONT)
+
+    def _stands_still(self) -> bool:
+        """Whether the signal has reached every thread: until then some go on answering."""
+        threads = Path(f"/proc/{self.pid}/task").iterdir()
+        states = ((each / "stat").read_text().rpartition(")")[2].split()[0] for each in threads)
+        return all(state == "T" for state in states)
 
     def _accepts(self) -> bool:
         if self._popen is not None and self._popen.poll() is not None:

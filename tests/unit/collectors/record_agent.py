@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, cast
 
 from collectors.errors import LiniError, NoAnswerError, RefusedError
-from collectors.modbus.bus import Bus
-from collectors.modbus.device import Device, Place
-from collectors.modbus.frame import Request
-from collectors.modbus.reader import RecordReader, reader_of
+from collectors.modbus.reading.device import Device, Place
+from collectors.modbus.reading.reader import RecordReader, reader_of
+from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.frame import Answer, Request
 from collectors.record import Cursor, Event, Record
 from collectors.records import Batch
 from collectors.sample import StationId
@@ -46,9 +46,11 @@ class KilledError(Exception):
 class Wire:
     """The bus: before each request something may happen."""
 
+    window = 1
+    generation = 1
+
     def __init__(self, machine: Machine, clock: Clock) -> None:
         self.script: Iterator[Act] = iter(())
-        self.writes: list[int] = []
         self._machine = machine
         self._clock = clock
 
@@ -72,9 +74,9 @@ class Wire:
             raise NoAnswerError("lost")
         if said[0] & 0x80:
             raise RefusedError(str(request), said[1])
-        payload = request.payload(said)
-        assert payload is not None
-        return payload
+        read = request.read(said)
+        assert isinstance(read, Answer)
+        return read.payload
 
 
 class Disk:
@@ -111,7 +113,7 @@ class Agent:
         self.wire = Wire(machine, clock)
         self._machine = machine
         self._clock = clock
-        self._must_identify = True
+        self.may_acknowledge = machine.variant.waits
         self._loop = Loop(clock)
         self.start()
 
@@ -126,20 +128,17 @@ class Agent:
             device_id=1,
             profile=self._machine.profile,
             timeout_s=1.0,
-            acknowledge=self._machine.variant.waits,
+            acknowledge=self.may_acknowledge,
         )
         device = Device(place, cast(Bus, self.wire), lambda: int(1e18 + self._clock.now * 1e9))
-        self._device = device
         self._reader: RecordReader = reader_of(device, self._machine.source, self.disk.cursor)
-        self._must_identify = True
 
     def poll(self, script: Sequence[Act] = (), fate: Fate = "stored") -> Batch | None:
         """Read once and store; return the batch that is on the disk now, None when none is."""
         self.wire.script = iter(script)
         try:
-            batch = self._loop.run_until_complete(self._read())
+            batch = self._loop.run_until_complete(self._reader.read())
         except LiniError:
-            self._must_identify = True
             return None
         except KilledError:
             self.start()
@@ -159,9 +158,3 @@ class Agent:
         else:
             self._reader.stored(batch)
         return batch
-
-    async def _read(self) -> Batch:
-        if self._must_identify:
-            await self._device.identify()
-            self._must_identify = False
-        return await self._reader.read()

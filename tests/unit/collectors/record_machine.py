@@ -175,6 +175,7 @@ class Machine:
 
     def catch_up(self) -> None:
         """Let the time that passed take effect."""
+        self._serve_acknowledgement()
         if self._clock.now >= self._begun_at + SETTLE_S:
             self.finish()
 

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from collectors.modbus.decode import Decoder
-from collectors.modbus.plan import items_of, plan
+from collectors.modbus.decoding.decode import Decoder
+from collectors.modbus.planning.plan import items_of, plan
 from collectors.profile import Profile
 from collectors.quality import Quality
 

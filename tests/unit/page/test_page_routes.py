@@ -14,7 +14,15 @@ Client = TestClient[web.Request, web.Application]
 
 RELEASE = Assets.read().release
 HASHED = [f"/static/{RELEASE}/{name}" for name in Assets.read().hashed]
-ROUTES = ["/", "/manifest.webmanifest", "/icon.svg", "/events", "/api/snapshot", "/healthz"]
+ROUTES = [
+    "/",
+    "/manifest.webmanifest",
+    "/icon.svg",
+    "/events",
+    "/api/snapshot",
+    "/api/trace?serial=MOD-1000001",
+    "/healthz",
+]
 SECURITY = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -150,6 +158,30 @@ async def test_the_snapshot_and_the_health_are_json_and_never_kept(client: Clien
     async with client.get("/healthz") as answer:
         assert answer.headers["Cache-Control"] == "no-store"
         assert json.loads(await answer.read()) == {"ok": True, "pages": 0, "release": RELEASE}
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("serial=MOD-1000001", 200),
+        ("serial=MOD-1O00001", 404),
+        ("serial=down", 503),
+        ("serial=", 404),
+        ("", 404),
+        ("serial=" + "x" * 65, 404),
+    ],
+)
+async def test_a_part_is_traced_by_its_serial(client: Client, query: str, status: int) -> None:
+    """Its life as JSON; for an unknown one those like it; and never more than a serial is asked."""
+    async with client.get(f"/api/trace?{query}") as answer:
+        assert answer.status == status
+        body = await answer.read()
+    if status == 200:
+        assert json.loads(body)["lives"][0]["part"]["serial"] == "MOD-1000001"
+    elif "1O" in query:
+        assert json.loads(body)["near"] == ["MOD-1000001"]
+    elif status == 503:
+        assert json.loads(body) == {"what": "disk I/O error", "hint": "check the disk"}
 
 
 async def test_the_stream_tells_what_proxies_must_not_do(client: Client) -> None:

@@ -214,6 +214,22 @@ def test_test_mode_and_every_state_are_known(name: str) -> None:
 
 
 @each_reference
+def test_what_is_done_to_the_process_is_watched(name: str) -> None:
+    """Recipe and lot of every machine; the electrode too of one that has any, as each weld tells."""
+    profile = PROFILES[name]
+    found = {(each.name, each.kind, each.when) for each in profile.events}
+    expected = {("recipe", "recipe_changed", "changes"), ("lot", "lot_changed", "changes")}
+    if any(each.name == "electrode" for each in profile.registers):
+        expected |= {
+            ("electrode", "electrode_changed", "changes"),
+            ("welds_since_dress", "electrode_dressed", "goes_back"),
+        }
+        assert profile.records is not None
+        assert "electrode" in {each.name for each in profile.records.measured}
+    assert found == expected
+
+
+@each_reference
 def test_quality_values_have_limits_inside_what_can_be_measured(name: str) -> None:
     """At least one value of a record is judged, and its limits are within the sensor's range."""
     records = PROFILES[name].records

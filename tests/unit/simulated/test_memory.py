@@ -91,6 +91,36 @@ def test_a_bit_inside_a_register_leaves_the_others_alone() -> None:
         assert memory.read(HOLDING, 0, 1) == expected
 
 
+def test_a_byte_of_a_register_leaves_the_other_alone() -> None:
+    """Two values share a register, in either byte order."""
+    for order, expected in (("ABCD", b"\x17\xfe"), ("BADC", b"\xfe\x17")):
+        pair = [
+            {"name": "high", "address": 0, "type": "uint8", "byte": "high"},
+            {"name": "low", "address": 0, "type": "int8"},
+        ]
+        memory = Memory(profile(pair, order=order))
+        memory.set("high", 0x17)
+        memory.set("low", -2)
+        assert memory.read(HOLDING, 0, 1) == expected
+
+
+def test_a_register_that_is_removed_is_refused() -> None:
+    """Another model has fewer registers than the profile names."""
+    memory = Memory(profile([WORD, {"name": "b", "address": 11, "type": "uint16"}]))
+    memory.remove("b")
+    assert memory.read(HOLDING, 10, 1) == b"\0\0"
+    assert memory.read(HOLDING, 11, 1) == ExcCodes.ILLEGAL_ADDRESS
+
+
+def test_a_value_is_put_in_the_unit_that_another_register_says() -> None:
+    """A chiller set to °F holds 68.0 for 20 °C, and 20.0 again once it is set back."""
+    memory = Memory(PROFILES["smc-hrs-chiller"])
+    for flags, expected in ((set[str](), 200), ({"temperature_unit_f"}, 680), ({"run"}, 200)):
+        memory.set("status_flags", flags)
+        memory.set("outlet_temperature", 20)
+        assert memory.read(HOLDING, 0, 1) == expected.to_bytes(2, "big")
+
+
 def test_channels_and_slots_stand_where_the_profile_puts_them() -> None:
     """Channel 63 and slot 511 of the cabinet are read at base plus stride."""
     memory = Memory(PROFILES["formation-cabinet-64"])

@@ -75,6 +75,30 @@ def test_a_part_is_in_the_ledger_before_it_can_be_seen(
     assert parts[0].time_ms == pytest.approx(1000 * (START_S + hand.seconds), abs=11)
 
 
+def test_what_is_done_to_the_process_is_in_the_ledger_before_it_can_be_seen(
+    welder: Plc, hand: Hand, tmp_path: Path
+) -> None:
+    """Dressings, new electrodes, lots and recipes: as the registers show them, none at the start."""
+
+    def deeds() -> list[tuple[str, str]]:
+        return [(each.deed, each.after) for each in ledger.read_deeds(tmp_path / "ledger")]
+
+    def recipe() -> int:
+        assert ("recipe_changed", str(words(welder, 14, 1)[0])) in [
+            ("recipe_changed", "1"),
+            *deeds(),
+        ]
+        return words(welder, 14, 1)[0]
+
+    assert deeds() == []
+    hand.run(welder, lambda: recipe() == 2, step=5)
+    kinds = [kind for kind, _ in deeds()]
+    assert {*kinds} >= {"electrode_dressed", "lot_changed", "recipe_changed"}
+    assert kinds.count("lot_changed") == 2
+    assert ("lot_changed", "M0003-1") in deeds()
+    assert len(list(ledger.read(tmp_path / "ledger"))) == welder.made
+
+
 def test_settling_completes_the_slot_that_is_being_written(welder: Plc, hand: Hand) -> None:
     """A paused machine has no torn slot: what was made can be read."""
     hand.run(welder, lambda: is_torn(welder, 0), step=0.01)

@@ -87,3 +87,19 @@ def test_profiles_that_disagree_about_a_type_are_refused() -> None:
     Schema.of([whole, whole])
     with pytest.raises(FixTheFileError, match=r"Example: `speed` of telemetry is float"):
         Schema.of([whole, broken])
+
+
+def test_a_total_stands_beside_each_counter() -> None:
+    """It is an int, and it is no register's: two that share a field would mix."""
+    counter = "rollover = { wrap = 65536 }"
+    assert Schema.of([profile_with(counter)]).fields["telemetry"]["speed_total"] == "int"
+    taken = counter + '\n[[registers]]\nname = "speed_total"\naddress = 2\ntype = "uint16"'
+    with pytest.raises(FixTheFileError, match="telemetry has a `speed_total` already"):
+        Schema.of([profile_with(taken)])
+
+
+def test_a_register_cannot_be_called_as_a_field_that_every_row_has() -> None:
+    """`bad` counts missing values; a machine's own `bad` would be taken for that."""
+    more = '[[registers]]\nname = "bad"\naddress = 2\ntype = "uint16"'
+    with pytest.raises(FixTheFileError, match="telemetry has a `bad` already"):
+        Schema.of([profile_with(more)])

@@ -1,0 +1,1 @@
+"""One device: its poll groups as samples, its finished parts as records."""

@@ -1,0 +1,1 @@
+"""One bus: what is polled when, whether its time suffices, how well it goes."""

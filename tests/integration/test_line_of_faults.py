@@ -1,0 +1,30 @@
+"""Five thousand parts of a line around which everything fails."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors.simulated.line import LineSpec
+from tests.conftest import Database
+from tests.services.fault_proxy import NETWORK_ANSWERS
+from tests.services.mosquitto import Mosquitto
+from tests.services.ordeal import ordeal
+from tests.services.plant import Plant, plant_in
+
+
+@pytest.fixture
+def plant(tmp_path: Path, mosquitto: Mosquitto, influx: Database) -> Iterator[Plant]:
+    with plant_in(tmp_path, mosquitto, influx) as made:
+        yield made
+
+
+@pytest.mark.mosquitto
+@pytest.mark.influxdb
+@pytest.mark.timeout(300)
+async def test_the_ledger_equals_the_database_whatever_fails(plant: Plant) -> None:
+    """Field by field, each part once; the control is that of the main job."""
+    spec = LineSpec(seed=21, speed=35, formation_speed=1500, parts=1250)
+    done = await ordeal(plant, spec, seed=4)
+    assert {"kill agent", "kill sink", "kill broker", "unplug", "restart PLC"} <= done.keys()
+    assert done.keys() >= {*NETWORK_ANSWERS}

@@ -1,0 +1,25 @@
+"""A hundred thousand parts of a line around which everything fails: some half an hour."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collectors.simulated.line import LineSpec
+from tests.conftest import Database
+from tests.services.mosquitto import Mosquitto
+from tests.services.ordeal import ordeal
+from tests.services.plant import Plant, plant_in
+
+
+@pytest.fixture
+def plant(tmp_path: Path, mosquitto: Mosquitto, influx: Database) -> Iterator[Plant]:
+    with plant_in(tmp_path, mosquitto, influx) as made:
+        yield made
+
+
+@pytest.mark.mosquitto
+@pytest.mark.influxdb
+async def test_the_ledger_equals_the_database_after_100_000_parts(plant: Plant, seed: int) -> None:
+    spec = LineSpec(seed=seed, speed=25, formation_speed=1000, parts=25_000)
+    await ordeal(plant, spec, seed=seed)
