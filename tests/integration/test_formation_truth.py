@@ -155,13 +155,19 @@ async def test_killing_the_agent_makes_no_cycle_wrong_or_double(tmp_path: Path) 
     async with SimulatedLine(spec, ledger_path=truth) as line:
         agent = Role("run", configure(tmp_path, line))
         try:
-            agent.start()
-            for parts in (100, 280, 460):
+            for run, parts in enumerate((100, 280, 460, 640)):
+                line.pause()  # a busy machine starts slowly, and the ring is short
+                agent.start()
+                await eventually(
+                    lambda n=run: (tmp_path / "run.log").read_text().count("watches") > n,  # type: ignore[misc]
+                    timeout_s=60,
+                    what="the agent runs",
+                )
+                line.resume()
                 await made(line, parts + chance.randrange(90))
                 agent.kill()
-                agent.start()
+                await made(line, line.counts()[CABINET] + chance.randrange(20))
             await made(line, 750)
-            agent.kill()
         finally:
             agent.kill()
         async with running(tmp_path / "lini.toml", load_edge(tmp_path / "lini.toml")) as edge:
