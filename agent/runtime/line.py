@@ -88,10 +88,13 @@ class Line:
         """Store an event of the agent itself."""
         self._send([event_point(event)])
 
-    async def entered(self, event: Event) -> None:
-        """Store an event that people entered; on the disk when this returns."""
-        await self._outbox.add_evidence([event_point(event)])
-        self._models[event.station].happened(event)
+    async def entered(self, entry: Event | Point) -> None:
+        """Store what people entered, an event or a row of its own; on the disk when it returns."""
+        if isinstance(entry, Point):
+            await self._outbox.add_evidence([entry])
+            return
+        await self._outbox.add_evidence([event_point(entry)])
+        self._models[entry.station].happened(entry)
 
     async def run(self) -> None:
         """Let time pass for the stations: values grow old, and states are told again."""
