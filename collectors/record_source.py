@@ -17,10 +17,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from collectors.block import Registers
-from collectors.record import Result
+from collectors.formation import Cycles, faults_of_cycles
+from collectors.record import Record, Result
+from collectors.record_formulas import Check, Derived, faults_of_checks, faults_of_derived
 from collectors.register import Address, Name, Positive, Register, Type
+from collectors.sorting import KValue, Repeats, faults_of_k
 from collectors.toml_file import Strict
 
+Quantity = Register | Derived | KValue  # a value of a part, measured or derived
 QUEUE_REGISTERS = 31  # the most that function 24 can answer
 
 
@@ -80,6 +84,11 @@ class RecordSource(Strict):
     test: tuple[int, ...] = ()  # numbers of `mode` whose parts do not count
     tags: tuple[Name, ...] = ()
     registers: Registers
+    derived: tuple[Derived, ...] = ()
+    checks: tuple[Check, ...] = ()
+    k_value: KValue | None = None  # of cells, from an earlier measurement
+    repeats: Repeats | None = None  # of cells: what tells a second look from a second cell
+    cycles: Cycles | None = None  # of formation steps: what they make together
 
     @property
     def is_numbered(self) -> bool:
@@ -107,6 +116,29 @@ class RecordSource(Strict):
     def measured(self) -> tuple[Register, ...]:
         """The slot's registers that are values of the part."""
         return tuple(each for each in self.registers if each.name not in self.roles)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The values of the part that are stored and shown: measured, and derived from them."""
+        return (*self.measured, *self.derived, *([self.k_value] if self.k_value else ()))
+
+    def limits_of(self, record: Record) -> Iterator[tuple[str, tuple[float, float]]]:
+        """Yield the values of a part, or of a cycle, that are judged, with lower and upper limit."""
+        if record.kind != self.kind:
+            yield from self._limits_of_cycle(record)
+            return
+        facts = {**record.values, **record.tags}
+        for each in self.quantities:
+            where = each.spec_where if isinstance(each, Register) else {}
+            if each.spec and all(str(facts.get(name)) in those for name, those in where.items()):
+                yield each.name, each.spec
+
+    def _limits_of_cycle(self, record: Record) -> Iterator[tuple[str, tuple[float, float]]]:
+        """Yield the limits of the capacity: a step of many parts is judged as a whole."""
+        for each in self.registers if self.cycles else ():
+            is_capacity = self.cycles and each.name == self.cycles.capacity_ah
+            if is_capacity and each.spec and "capacity_ah" in record.values:
+                yield "capacity_ah", each.spec
 
     @property
     def has_code(self) -> bool:
@@ -174,6 +206,39 @@ class RecordSource(Strict):
             yield f"results are {', '.join(Result)}, not {', '.join(sorted(unknown))}"
         if self.mode in by_name and not by_name[self.mode].is_whole:
             yield f"`{self.mode}` must be a whole number, as those of `test`"
+        yield from self._faults_of_formulas()
+        yield from self._faults_of_families()
+
+    def _faults_of_formulas(self) -> Iterator[str]:
+        numbers = [each.name for each in self.registers if each.is_number]
+        others = {each.name for each in self.registers} - {*numbers}
+        for each in self.derived:
+            if each.name in others:
+                yield f"there is a `{each.name}` already: call the derived value otherwise"
+        yield from faults_of_derived(self.derived, numbers)
+        yield from faults_of_checks(self.checks, numbers, [each.name for each in self.measured])
+
+    def _faults_of_families(self) -> Iterator[str]:
+        by_name = {each.name: each for each in self.registers}
+        for each in self.registers:
+            for name in each.spec_where.keys() - by_name.keys():
+                yield f"`{each.name}`: `spec_where` names `{name}`, which the record has not"
+        if (self.k_value or self.repeats) and self.kind != "cell":
+            yield "`k_value` and `repeats` are for cells"
+        if self.k_value:
+            units = {name: each.unit for name, each in by_name.items() if each.is_number}
+            yield from faults_of_k(self.k_value, units)
+            if self.k_value.name in {*by_name, *(each.name for each in self.derived)}:
+                yield f"there is a `{self.k_value.name}` already: call the K value otherwise"
+        if self.repeats and self.code in by_name:
+            codes = {*by_name[self.code].values.values()}
+            for code in sorted({*self.repeats.again_after} - codes):
+                yield f"repeats: `{self.code}` never is `{code}`"
+        if self.cycles:
+            if self.kind != "formation_step":
+                yield "`cycles` are for formation steps"
+            tables = {name: each.values.values() for name, each in by_name.items()}
+            yield from faults_of_cycles(self.cycles, tables)
 
     def _faults_of_shape(self) -> Iterator[str]:
         given = {name for name in _OF_SHAPES if self._sets(name)}

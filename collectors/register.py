@@ -64,7 +64,7 @@ _ONLY_FOR = {
     "byte": {Type.INT8, Type.UINT8},
     "alarm": {Type.BOOL},  # in a bitfield it belongs to a bit
 }
-_RESERVED = {"time", "name"}  # InfluxDB drops a field called so, without a word
+RESERVED = {"time", "name"}  # InfluxDB drops a field called so, without a word
 
 INTEGERS = {  # the lowest and the highest number of each
     Type.INT8: (-(2**7), 2**7 - 1),
@@ -171,6 +171,7 @@ class Rollover(Strict):
 class Register(Strict):
     """One value: where it stands, how it is coded, what it means.
 
+    `spec_where` names other values of a record, and which of theirs `spec` applies to.
     `address` counts from 0; inside a channel or record slot, from the start of that block.
     A number's value is `raw * scale + offset`, in `unit`, rounded to `decimals`.
     """
@@ -196,6 +197,7 @@ class Register(Strict):
     rollover: Rollover | None = None  # of a counter
     valid: tuple[float, float] | None = None  # what the sensor can show, in `unit`
     spec: tuple[float, float] | None = None  # the product's lower and upper limit, in `unit`
+    spec_where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # of a record: below
     sentinels: tuple[int | float, ...] = ()  # raw numbers that mean "not measured"
     values: Mapping[str, str] = Field(default_factory=dict)  # of an enum: number → name
     bits: tuple[Bit, ...] = ()
@@ -252,11 +254,13 @@ class Register(Strict):
             yield "two of the `bits` have the same number"
         if any(bit.bit >= 16 * self.words for bit in self.bits):
             yield f"a bit is outside the {16 * self.words} bits of the value"
-        if self.name in _RESERVED:
+        if self.name in RESERVED:
             yield f"`{self.name}` is a name that the database keeps for itself: call it otherwise"
         yield from self._faults_of_number()
         if any(limits and limits[0] >= limits[1] for limits in (self.valid, self.spec)):
             yield "limits are [low, high], low first"
+        if self.spec_where and self.spec is None:
+            yield "`spec_where` says where `spec` applies, and there is none"
         if self.show is not None and self.count is not None:
             yield "a tile shows single values, not an array"
         if self.show is not None and self.label is None:

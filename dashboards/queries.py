@@ -126,18 +126,21 @@ def trend(field: str) -> str:
 
 # --- welding; `$char` is the chosen characteristic, its limits travel in every record
 
+# A value that is marked doubtful enters no statistic. A row without faults has no `quality`.
+_TRUSTED = '("bad" = 0 OR "quality" !~ /(^| )${char}:/)'
+_JUDGED = f"{_WINDOW} AND {COUNTED} AND {_TRUSTED}"
+
 
 def extremes() -> str:
     """Return lowest and highest value of each interval: zoomed in, every single weld."""
     what = 'min("${char}") AS "min", max("${char}") AS "max"'
-    where = f"{_WINDOW} AND {COUNTED}"
-    return select(what, '"weld"', where, f"{_EACH_INTERVAL} fill(none)")
+    return select(what, '"weld"', _JUDGED, f"{_EACH_INTERVAL} fill(none)")
 
 
 def rejected_extremes() -> str:
     """Return the same of the rejected welds alone."""
     what = 'min("${char}") AS "NG min", max("${char}") AS "NG max"'
-    where = f"{_WINDOW} AND {REJECTED}"
+    where = f"{_WINDOW} AND {REJECTED} AND {_TRUSTED}"
     return select(what, '"weld"', where, f"{_EACH_INTERVAL} fill(none)")
 
 
@@ -149,9 +152,8 @@ def limits() -> str:
 
 def values() -> str:
     """Return the newest 20 000 values of each station: a histogram is Grafana's own work."""
-    where = f"{_WINDOW} AND {COUNTED}"
     tail = "ORDER BY time DESC LIMIT 20000"
-    return select('"${char}"', '"weld"', where, '"station"', tail)
+    return select('"${char}"', '"weld"', _JUDGED, '"station"', tail)
 
 
 def capability() -> str:
@@ -160,7 +162,7 @@ def capability() -> str:
         'count("${char}") AS "n", mean("${char}") AS "mean", stddev("${char}") AS "sigma", '
         'last("${char}_lsl") AS "lsl", last("${char}_usl") AS "usl"',
         '"weld"',
-        f"{_WINDOW} AND {COUNTED}",
+        _JUDGED,
         '"station"',
     )
     kept = '"n", "mean", "sigma", "lsl", "usl"'
@@ -171,14 +173,13 @@ def capability() -> str:
 
 def capability_within() -> str:
     """Return Cpk of each station: sigma within, from the mean moving range / 1.128."""
-    where = f"{_WINDOW} AND {COUNTED}"
     level = select(
         '"${char}" AS "x", "${char}_lsl" AS "lsl", "${char}_usl" AS "usl"',
         '"weld"',
-        where,
+        _JUDGED,
         '"station"',
     )
-    ranges = select('ABS(difference("${char}")) AS "range"', '"weld"', where, '"station"')
+    ranges = select('ABS(difference("${char}")) AS "range"', '"weld"', _JUDGED, '"station"')
     basics = select(
         'mean("x") AS "mean", mean("range") / 1.128 AS "within", '
         'last("lsl") AS "lsl", last("usl") AS "usl"',
@@ -201,9 +202,8 @@ def _sides(sigma: str) -> str:
 
 def wear() -> str:
     """Return the newest 5 000 welds as pairs: welds since the electrode was dressed, value."""
-    where = f"{_WINDOW} AND {COUNTED}"
     return select(
-        f'"{WEAR}", "${{char}}" AS "value"', '"weld"', where, tail="ORDER BY time DESC LIMIT 5000"
+        f'"{WEAR}", "${{char}}" AS "value"', '"weld"', _JUDGED, tail="ORDER BY time DESC LIMIT 5000"
     )
 
 

@@ -6,20 +6,22 @@ from typing import Any
 from grafanalib.core import Template
 
 from collectors.profile import Profile
-from collectors.register import Register
+from collectors.record_source import Quantity
 from dashboards.queries import tag_values
 from dashboards.targets import DATASOURCE
 
+_FIRST = "current"  # what the board opens with: most workshops weld by resistance
 
-def characteristics(profiles: Iterable[Profile]) -> list[Register]:
-    """Return the measured values of weld records that have specification limits, each once."""
-    found: dict[str, Register] = {}
+
+def characteristics(profiles: Iterable[Profile]) -> list[Quantity]:
+    """Return the values of weld records that have specification limits, each once."""
+    found: dict[str, Quantity] = {}
     for profile in profiles:
         if profile.records and profile.records.kind == "weld":
-            for register in profile.records.measured:
+            for register in profile.records.quantities:
                 if register.spec is not None:
                     found.setdefault(register.name, register)
-    return list(found.values())
+    return sorted(found.values(), key=lambda each: each.name != _FIRST)
 
 
 def database(text: Mapping[str, str]) -> Template:
@@ -45,7 +47,7 @@ def place(text: Mapping[str, str], source: str) -> list[Template]:
 
 
 def characteristic(
-    text: Mapping[str, str], language: str, registers: Iterable[Register]
+    text: Mapping[str, str], language: str, registers: Iterable[Quantity]
 ) -> Template:
     """Return the choice of what to judge; its value is the field's name."""
     options = [
@@ -63,7 +65,7 @@ def characteristic(
     )
 
 
-def _titled(register: Register, language: str) -> str:
+def _titled(register: Quantity, language: str) -> str:
     title = getattr(register.label, language) if register.label else register.name
     return f"{title} ({register.unit})" if register.unit else title
 

@@ -1,15 +1,19 @@
 """Asks the running agent; where none runs, the genealogy's file itself."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
+
+from pydantic import ValidationError
 
 from agent.config import LiniFile, load_edge
 from agent.control import server
 from agent.control.client import NoAgentError, ask
-from agent.control.desk import Desk
-from agent.control.requests import Request
+from agent.control.desk import Desk, Done
+from agent.control.requests import REQUESTS, Request
 from agent.genealogy.store import Genealogy
+from collectors.errors import FixTheFileError
 
 T = TypeVar("T")
 
@@ -27,6 +31,18 @@ def asked(config: Path, request: Request, into: type[T]) -> tuple[LiniFile, T]:
         answer = asyncio.run(_from_file(path, file, request))
     assert isinstance(answer, into)  # noqa: S101 - the caller names the type of its own request
     return file, answer
+
+
+def entered(config: Path, facts: Mapping[str, object]) -> None:
+    """Have the running agent store what people enter. Raises FixTheFileError for a wrong fact."""
+    try:
+        request = REQUESTS.validate_python(facts)
+    except ValidationError as error:
+        told = "; ".join(
+            f"{each['loc'][-1]}: {each['msg']}" for each in error.errors(include_url=False)
+        )
+        raise FixTheFileError(told) from error
+    asked(config, request, Done)
 
 
 async def _from_file(path: Path, file: LiniFile, request: Request) -> object:

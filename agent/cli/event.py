@@ -23,20 +23,11 @@ def event(
 
     It is stored and delivered like every record.
     """
-    from pydantic import ValidationError
-
-    from agent.cli.desk import asked
-    from agent.control.desk import Done
-    from agent.control.requests import EVENT_KINDS, REQUESTS
+    from agent.cli.desk import entered
+    from agent.control.requests import EVENT_KINDS
 
     if kind not in EVENT_KINDS:
         raise FixTheFileError(f"there is no event `{kind}`", f"one of: {', '.join(EVENT_KINDS)}")
     about = {"kind": kind, "station": station, "value": value, "note": note}
-    try:
-        request = REQUESTS.validate_python({"do": "event", "by": by or getpass.getuser(), **about})
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        told = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in faults)
-        raise FixTheFileError(told) from error
-    asked(config, request, Done)
+    entered(config, {"do": "event", "by": by or getpass.getuser(), **about})
     print(f"{kind} at {station} is stored")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import demo, event, plan, run, simulate, sink, trace
+from agent.cli import demo, event, plan, pull_test, run, simulate, sink, trace
 from collectors.errors import FixTheFileError, LiniError
 
 _EXIT_FAULT = 1
@@ -31,6 +31,7 @@ app.command("run")(run.run)
 app.command("sink")(sink.sink)
 app.command("simulate")(simulate.simulate)
 app.command("event")(event.event)
+app.command("pull-test")(pull_test.pull_test)
 app.add_typer(trace.app, name="trace")
 for command in entry_points(group="lini.commands"):  # rooms that `agent` may not import
     app.add_typer(command.load(), name=command.name)

@@ -10,7 +10,7 @@ def simulate(
     *,
     host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65530, help="First of five TCP ports; 0 takes free ones.")
+        int, typer.Option(min=0, max=65530, help="First of six TCP ports; 0 takes free ones.")
     ] = 1502,
     seed: Annotated[int, typer.Option(help="The same seed makes the same parts.")] = 1,
     speed: Annotated[

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agent.control.requests import (
     Enter,
+    Entry,
     ListOrphans,
     Place,
     Request,
@@ -27,10 +28,10 @@ async def _nothing() -> None:
     pass
 
 
-async def _no_agent(request: Enter) -> None:
+async def _no_agent(request: Entry) -> None:
+    what = request.kind if isinstance(request, Enter) else "a pull test"
     raise AskTheAgentError(
-        f"no agent runs that could store {request.kind}",
-        "start it with `lini run`, then enter the event again",
+        f"no agent runs that could store {what}", "start it with `lini run`, then enter it again"
     )
 
 
@@ -49,7 +50,7 @@ class Desk:
         genealogy: Genealogy,
         *,
         catch_up: Callable[[], Awaitable[None]] = _nothing,
-        enter: Callable[[Enter], Awaitable[None]] = _no_agent,
+        enter: Callable[[Entry], Awaitable[None]] = _no_agent,
     ) -> None:
         self._genealogy = genealogy
         self._catch_up = catch_up
@@ -57,7 +58,7 @@ class Desk:
 
     async def answer(self, request: Request) -> Answer | Queue | Placements | Done:
         """Return the answer to a request. Raises LiniError when there is none."""
-        if isinstance(request, Enter):
+        if isinstance(request, Entry):
             await self._enter(request)
             return Done(count=1)
         await self._catch_up()

@@ -89,5 +89,23 @@ class Enter(Strict):
     by: _Who
 
 
-Request = Trace | TraceLot | TraceInterval | ListOrphans | Resolve | Place | Enter
+class EnterPullTest(Strict):
+    """A weld was pulled; what the facts mean and which there are, `agent.model.pull_test` says."""
+
+    do: Literal["pull_test"] = "pull_test"
+    station: _Serial
+    program: _Text
+    pull_type: _Text
+    force_n: float
+    failure_mode: _Text
+    result: _Text
+    minimum_n: float | None = None
+    serial: _Text = ""
+    position: int | None = None
+    note: _Text = ""
+    by: _Text
+
+
+Entry = Enter | EnterPullTest
+Request = Trace | TraceLot | TraceInterval | ListOrphans | Resolve | Place | Entry
 REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])

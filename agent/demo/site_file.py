@@ -8,6 +8,7 @@ from collectors.simulated.welder import WELDS_A_MODULE
 
 _KINDS = {
     "welder": {"id": "Las titik", "en": "Spot welder"},
+    "laser": {"id": "Las laser", "en": "Laser welder"},
     "sorter": {"id": "Sortir sel", "en": "Cell sorter"},
     "formation": {"id": "Formasi", "en": "Formation"},
     "chiller": {"id": "Pendingin", "en": "Chiller"},

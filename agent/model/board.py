@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from agent.model.alarms import Standing
 from agent.model.states import stale_after_s
 from agent.model.station import Shown, StationModel, part_value
-from collectors.register import Priority, Register
+from collectors.record_source import Quantity
+from collectors.register import Priority
 
 Json = dict[str, object]
 
@@ -114,6 +115,7 @@ def _values(model: StationModel, registers: Mapping[str, Shown]) -> list[Json]:
             register,
             registers.get(register.name),
             stale_after_s(profile.groups[profile.group_of(register)]),
+            register.spec,
         )
         for register in sorted(labelled, key=lambda each: each.show or _LAST)
     ]
@@ -125,16 +127,23 @@ def _part_values(model: StationModel) -> list[Json]:
     if records is None:
         return []
     shown = sorted(
-        (each for each in records.measured if each.show), key=lambda each: each.show or 0
+        (each for each in records.quantities if each.show), key=lambda each: each.show or 0
     )
+    judged = dict(records.limits_of(part)) if part else {}
     return [
-        _value(register, part_value(part, register.name) if part else None, _PART_OLD_S)
-        for register in shown
+        _value(each, part_value(part, each.name) if part else None, _PART_OLD_S, limits)
+        for each in shown
+        for limits in (judged.get(each.name) if part else each.spec,)
     ]
 
 
-def _value(register: Register, shown: Shown | None, stale_after_s: float) -> Json:
-    low, high = register.spec or (None, None)
+def _value(
+    register: Quantity,
+    shown: Shown | None,
+    stale_after_s: float,
+    limits: tuple[float, float] | None,
+) -> Json:
+    low, high = limits or (None, None)
     fault = shown.fault if shown else None
     return {
         "name": register.name,

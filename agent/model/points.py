@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from agent.wire.point import Field, Point
+from agent.wire.schema import TAGS
 from collectors.profile import Profile
-from collectors.quality import Fault
+from collectors.quality import Fault, Reason
 from collectors.record import Event, Record, Result
 from collectors.sample import Sample, StationId
 
@@ -48,12 +49,12 @@ def record_point(record: Record, profile: Profile) -> Point:
     }
     if record.result in {Result.OK, Result.NG}:
         fields["ok"] = int(record.result is Result.OK)
-    for register in profile.records.measured if profile.records else ():
-        if register.spec is not None:
-            fields[f"{register.name}_lsl"], fields[f"{register.name}_usl"] = register.spec
+    for name, limits in profile.records.limits_of(record) if profile.records else ():
+        fields[f"{name}_lsl"], fields[f"{name}_usl"] = limits
     return Point(
         measurement=record.kind,
         tags={
+            **dict.fromkeys(TAGS[record.kind], ""),  # a machine may have no programs
             **place_tags(record.station),
             **record.tags,
             "result": record.result.value,
@@ -75,11 +76,15 @@ def event_point(event: Event) -> Point:
 
 
 def quality_fields(faults: Mapping[str, Fault], good: int) -> dict[str, Field]:
-    """Return `bad` and, when a value is missing or doubtful, `quality`: which ones and why."""
+    """Return `bad` and, when a value is missing or doubtful, `quality`: which ones and why.
+
+    What a part's first measurement cannot have yet is told, but is not `bad`.
+    """
     if not faults:
         return {"bad": 0}
     reasons = {fault.reason for fault in faults.values()}
     if not good and len(reasons) == 1:
         return {"bad": len(faults), "quality": f"*:{reasons.pop()}"}
     told = " ".join(f"{name}:{fault.reason}" for name, fault in faults.items())
-    return {"bad": len(faults), "quality": told}
+    bad = sum(fault.reason is not Reason.NO_EARLIER for fault in faults.values())
+    return {"bad": bad, "quality": told}

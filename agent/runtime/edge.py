@@ -23,6 +23,7 @@ from agent.model.board import Board, Site
 from agent.model.station import StationModel
 from agent.page.app import create_app
 from agent.page.server import serve
+from agent.parts.store import PartStore
 from agent.runtime.gauges import Gauges
 from agent.runtime.health import VERSION, Health
 from agent.runtime.keeper import RECEIVER
@@ -91,8 +92,14 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             )
             for uplink in file.uplink
         }
+        parts = PartStore(folder / file.agent.data / "parts.db", clock=clock)
+        await stack.enter_async_context(parts)
         line = Line(
-            {model.station: model for model in models}, outbox, clock=clock, watches=kept.watches
+            {model.station: model for model in models},
+            outbox,
+            clock=clock,
+            watches=kept.watches,
+            parts=parts,
         )
         board = Board(_site(file), models, clock=clock)
         agent = station_id(file, file.agent.name)

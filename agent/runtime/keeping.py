@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.control.requests import Enter
+from agent.control.requests import EnterPullTest, Entry
 from agent.delivery.spool import Spool
 from agent.genealogy.errors import EntryError
 from agent.genealogy.links import Links
 from agent.genealogy.store import Genealogy
+from agent.model.pull_test import pull_test_point
 from agent.model.station import StationModel
 from agent.runtime.keeper import Keeper
 from agent.runtime.line import Line
@@ -59,19 +60,23 @@ async def keeping(
 
 def entering(
     line: Line, models: Sequence[StationModel], *, clock: Callable[[], int]
-) -> Callable[[Enter], Awaitable[None]]:
-    """Return what stores an event that people entered. It raises EntryError for a wrong station."""
+) -> Callable[[Entry], Awaitable[None]]:
+    """Return what stores what people entered. It raises EntryError for a wrong station."""
     stations = {model.station.station: model.station for model in models}
 
-    async def enter(request: Enter) -> None:
+    async def enter(request: Entry) -> None:
         station = stations.get(request.station)
         if station is None:
             raise EntryError(
                 f"there is no station `{request.station}`",
                 f"there is: {', '.join(sorted(stations))}",
             )
-        facts = {"value": request.value, "note": request.note, "by": request.by}
-        values = {name: text for name, text in facts.items() if text}
+        if isinstance(request, EnterPullTest):
+            facts = request.model_dump(exclude={"do", "station"})
+            await line.entered(pull_test_point(station, time_ns=clock(), **facts))
+            return
+        told = {"value": request.value, "note": request.note, "by": request.by}
+        values = {name: text for name, text in told.items() if text}
         await line.entered(
             Event(station=station, kind=request.kind, time_ns=clock(), values=values)
         )

@@ -8,6 +8,8 @@ from agent.delivery.entry import SpoolError
 from agent.delivery.outbox import Outbox
 from agent.model.points import event_point, record_point
 from agent.model.station import StationModel
+from agent.parts.families import Derived, derive, underived
+from agent.parts.store import PartsError, PartStore
 from agent.wire.point import Point
 from collectors.process import Happened, ProcessWatch
 from collectors.record import Event
@@ -31,10 +33,13 @@ class Line:
         *,
         clock: Callable[[], int],
         watches: Mapping[StationId, ProcessWatch] = _NO_WATCHES,
+        parts: PartStore | None = None,
     ) -> None:
         self.samples = self.records = self.records_lost = 0  # since the start
         self._models = models
         self._outbox = outbox
+        self._parts = parts
+        self._has_no_parts = False
         self._clock = clock
         self._watches = watches
         self._writing: set[asyncio.Task[None]] = set()
@@ -49,26 +54,47 @@ class Line:
 
     async def recorded(self, source: str, batch: Batch) -> None:
         """Store a batch with its cursor; only then does it count."""
+        derived = await self._derived(batch)
         parts = [
-            record_point(record, self._models[record.station].profile) for record in batch.records
+            record_point(record, self._models[record.station].profile)
+            for record in (*derived.records, *derived.summaries)
         ]
-        events = [event_point(event) for event in batch.events]
+        found = [*batch.events, *derived.events]
+        events = [event_point(event) for event in found]
         await self._outbox.add_evidence([*parts, *events], (source, batch.cursor))
         self.records += len(batch.records)
-        for record in batch.records:
+        for record in derived.records:
             self._models[record.station].recorded(record)
-        for event in batch.events:
+        for event in found:
             self.records_lost += self._models[event.station].happened(event)
             log.warning("%s: %s: %s", event.station, event.kind, dict(event.values))
+
+    async def _derived(self, batch: Batch) -> Derived:
+        """Return the batch's records with what earlier parts tell; without, if those are lost."""
+        source = self._models[batch.records[0].station].profile.records if batch.records else None
+        if source is None or self._parts is None:
+            return Derived(batch.records)
+        try:
+            derived = await derive(self._parts, source, batch.records)
+        except PartsError as error:
+            if not self._has_no_parts:
+                log.error("parts are stored without what earlier ones would tell: %s", error)  # noqa: TRY400 - the error says it all
+            self._has_no_parts = True
+            return underived(source, batch.records)
+        self._has_no_parts = False
+        return derived
 
     def happened(self, event: Event) -> None:
         """Store an event of the agent itself."""
         self._send([event_point(event)])
 
-    async def entered(self, event: Event) -> None:
-        """Store an event that people entered; on the disk when this returns."""
-        await self._outbox.add_evidence([event_point(event)])
-        self._models[event.station].happened(event)
+    async def entered(self, entry: Event | Point) -> None:
+        """Store what people entered, an event or a row of its own; on the disk when it returns."""
+        if isinstance(entry, Point):
+            await self._outbox.add_evidence([entry])
+            return
+        await self._outbox.add_evidence([event_point(entry)])
+        self._models[entry.station].happened(entry)
 
     async def run(self) -> None:
         """Let time pass for the stations: values grow old, and states are told again."""

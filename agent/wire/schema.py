@@ -13,6 +13,7 @@ from agent.wire.point import Field, Point
 from collectors.counter import total_name
 from collectors.errors import FixTheFileError
 from collectors.profile import Profile
+from collectors.record_source import Quantity
 from collectors.register import Register, Type
 
 FieldType = Literal["int", "float", "str"]
@@ -24,8 +25,10 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "formation_curve": (*_PLACE, "channel"),
     "state": _PLACE,
     "weld": (*_PLACE, "program", "result", "code"),
+    "pull_test": (*_PLACE, "program", "type", "result"),
     "cell": (*_PLACE, "bin", "result", "code"),
     "formation_step": (*_PLACE, "channel", "step", "result", "code"),
+    "formation_cycle": (*_PLACE, "channel", "result", "code"),
     "alarm": (*_PLACE, "code", "priority"),
     "event": (*_PLACE, "kind"),
     "agent": ("site", "agent"),
@@ -50,13 +53,58 @@ _PART: Mapping[str, FieldType] = {
     "time_source": "str",
 }
 
+_K: Mapping[str, FieldType] = {  # the earlier measurement that a K value comes from
+    "k_from_station": "str",
+    "k_from_ms": "int",
+    "k_from_ocv": "float",
+    "k_from_temperature": "float",
+    "k_rest_h": "float",
+}
+_CYCLE: Mapping[str, FieldType] = {
+    "cycle": "int",
+    "complete": "int",  # 0: records are missing or it was cut short, and there are no sums
+    "lack": "str",  # why not complete
+    "end_reason": "str",
+    "steps": "int",
+    "interruptions": "int",
+    "charge_ah": "float",
+    "discharge_ah": "float",
+    "charge_wh": "float",
+    "discharge_wh": "float",
+    "capacity_ah": "float",  # of the last whole discharge
+    "capacity_ah_lsl": "float",
+    "capacity_ah_usl": "float",
+    "coulombic_percent": "float",
+    "energy_percent": "float",
+    "cv_percent": "float",  # of the charge, at constant voltage
+    "duration_s": "float",
+    "t_max": "float",
+    "dcir_mohm": "float",
+    "dcir_pulse_s": "float",
+    "dcir_v_before": "float",
+    "dcir_v_after": "float",
+    "dcir_i_before": "float",
+    "dcir_i_after": "float",
+}
+
 _FIXED: Mapping[str, Mapping[str, FieldType]] = {
     "telemetry": _POLL,
     "formation_curve": _POLL,
     "state": {"code": "int", "name": "str", "reason": "str", "since_ms": "int"},
     "weld": _PART,
-    "cell": _PART,
+    "pull_test": {  # entered by people
+        "force": "float",  # N
+        "force_lsl": "float",
+        "failure_mode": "str",
+        "ok": "int",
+        "serial": "str",
+        "position": "int",
+        "by": "str",
+        "note": "str",
+    },
+    "cell": {**_PART, **_K},
     "formation_step": _PART,
+    "formation_cycle": {**_PART, **_CYCLE},
     "alarm": {
         "active": "int",
         "text_id": "str",
@@ -74,7 +122,7 @@ _FIXED: Mapping[str, Mapping[str, FieldType]] = {
         "before": "int",  # a counter's count at the last look before its reset
         "after": "int",  # and at the first after it
         "register": "str",  # that told of the event
-        "value": "str",  # the recipe, lot or electrode now in use
+        "value": "str",  # what the event is about: a serial, or the recipe, lot or electrode now in use
         "value_before": "str",
         "since_ms": "int",  # when `value_before` was seen last
         "note": "str",
@@ -187,8 +235,10 @@ class Schema:
             raise ValueError(f"a point of {point.measurement} has no fields")
 
 
-def field_type(register: Register) -> FieldType:
+def field_type(register: Quantity) -> FieldType:
     """Return the type a register's value is stored as. Bits are 0 or 1, so that they sum."""
+    if not isinstance(register, Register):
+        return "float"
     if register.type in {Type.STRING, Type.ENUM}:
         return "str"
     if register.type in {Type.BOOL, Type.BITFIELD} or register.is_whole:
@@ -202,11 +252,11 @@ def _fields(profile: Profile) -> Iterator[tuple[str, str, FieldType]]:
     if profile.channels:
         yield from _telemetry("formation_curve", profile.channels.registers)
     if profile.records:
-        for register in profile.records.measured:
-            yield profile.records.kind, register.name, field_type(register)
-            if register.spec is not None:
-                yield profile.records.kind, f"{register.name}_lsl", "float"
-                yield profile.records.kind, f"{register.name}_usl", "float"
+        for quantity in profile.records.quantities:
+            yield profile.records.kind, quantity.name, field_type(quantity)
+            if quantity.spec is not None:
+                yield profile.records.kind, f"{quantity.name}_lsl", "float"
+                yield profile.records.kind, f"{quantity.name}_usl", "float"
 
 
 def _telemetry(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from collectors.quality import Fault
 from collectors.record import Cursor, Event, Record, Result, TimeSource, record_time_ns
 from collectors.record_source import RecordSource
+from collectors.records.complete import completed
 from collectors.sample import StationId, Value
 
 _MACHINE_CLOCK_PAST_MS = 30 * 86_400_000
@@ -51,7 +52,8 @@ class Journal:
 
     def record(self, slot: Slot, cursor: Cursor, at_ns: int) -> Record:
         """Return the record of the part whose number `cursor` holds."""
-        source, values = self._source, slot.values
+        source = self._source
+        values, faults = completed(source, slot.values, slot.faults)
         seq = cursor.seq or 0
         serial = values.get(source.serial)
         machine_ms = self._machine_ms(values, at_ns)
@@ -70,7 +72,7 @@ class Journal:
             serial=str(serial) if serial else None,
             tags={tag: str(values.get(tag, "unknown")) for tag in source.tags},
             values={name: value for name, value in values.items() if name not in source.roles},
-            faults={name: fault for name, fault in slot.faults.items() if name not in source.roles},
+            faults={name: fault for name, fault in faults.items() if name not in source.roles},
         )
 
     def next_epoch(self, cursor: Cursor, count: int, at_ns: int) -> tuple[Cursor, Event]:

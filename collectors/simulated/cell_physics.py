@@ -6,9 +6,10 @@ Units: V, A, Ah, Wh, s, °C. Currents are positive in charge.
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CURRENT = 1.25  # of the constant-current steps, 0.5 C
+PULSE_CURRENT, PULSE_S = 2.5, 10.0  # of the pulse that the resistance is measured with, 1 C
 CUT_OFF = 0.125  # of the constant-voltage step, 0.05 C
 V_MAX, V_MIN = 4.20, 2.75
 REST_S = 600.0
@@ -46,12 +47,16 @@ def _mean_open_circuit(start: float, end: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A cell: Ah, Ω, °C of the air around it, and K of its warming under current."""
+    """A cell: Ah, Ω, °C of the air around it, and K of its warming under current.
+
+    `faradaic` is the share of the charge it takes that it can give again.
+    """
 
     capacity: float
     resistance: float
     ambient: float
     warming: float
+    faradaic: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +100,15 @@ class Step(ABC):
 
     def charge(self, elapsed: float) -> float:
         """Return the state of charge."""
-        sign = math.copysign(1, self.current(elapsed))
-        return self.start + sign * self.amp_hours(elapsed) / self.cell.capacity
+        gain = self.cell.faradaic if self.current(elapsed) >= 0 else -1
+        return self.start + gain * self.amp_hours(elapsed) / self.cell.capacity
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConstantCurrent(Step):
-    """Charge or discharge at `CURRENT`."""
+    """Charge or discharge at so many `amperes`."""
+
+    amperes: float = CURRENT
 
     @property
     def sign(self) -> int:
@@ -109,21 +117,21 @@ class ConstantCurrent(Step):
 
     def current(self, elapsed: float) -> float:
         del elapsed
-        return self.sign * CURRENT
+        return self.sign * self.amperes
 
     def amp_hours(self, elapsed: float) -> float:
-        return CURRENT * elapsed / 3600
+        return self.amperes * elapsed / 3600
 
     def voltage(self, elapsed: float) -> float:
-        return open_circuit(self.charge(elapsed)) + self.sign * CURRENT * self.cell.resistance
+        return open_circuit(self.charge(elapsed)) + self.current(0) * self.cell.resistance
 
     def watt_hours(self, elapsed: float) -> float:
         mean = _mean_open_circuit(self.start, self.charge(elapsed))
-        return (mean + self.sign * CURRENT * self.cell.resistance) * self.amp_hours(elapsed)
+        return (mean + self.current(0) * self.cell.resistance) * self.amp_hours(elapsed)
 
 
 class Discharge(ConstantCurrent):
-    """Discharge at `CURRENT`."""
+    """Discharge at so many `amperes`."""
 
     @property
     def sign(self) -> int:
@@ -181,14 +189,21 @@ class Rest(Step):
 def charge_current(cell: Cell, start: float) -> ConstantCurrent:
     """Return the charge from `start` until the cell's terminals are at `V_MAX`."""
     end = charge_at(V_MAX - CURRENT * cell.resistance)
-    duration = max(1.0, 3600 * (end - start) * cell.capacity / CURRENT)
+    duration = max(1.0, 3600 * (end - start) * cell.capacity / cell.faradaic / CURRENT)
     return ConstantCurrent(cell=cell, start=start, start_rise=0.0, duration=duration)
+
+
+def recharge(before: Step) -> ConstantCurrent:
+    """Return the charge that follows a rest, until the cell's terminals are at `V_MAX`."""
+    charge = charge_current(before.cell, before.charge(before.duration))
+    return replace(charge, start_rise=before.rise(before.duration))
 
 
 def charge_voltage(before: Step) -> ConstantVoltage:
     """Return the charge at `V_MAX` that follows, until the current is `CUT_OFF`."""
     start = before.charge(before.duration)
     amp_hours = before.cell.capacity * (charge_at(V_MAX - CUT_OFF * before.cell.resistance) - start)
+    amp_hours /= before.cell.faradaic
     duration = 3600 * amp_hours * math.log(CURRENT / CUT_OFF) / (CURRENT - CUT_OFF)
     return ConstantVoltage(
         cell=before.cell, start=start, start_rise=before.rise(before.duration), duration=duration
@@ -204,6 +219,17 @@ def discharge(before: Step) -> Discharge:
         start=start,
         start_rise=before.rise(before.duration),
         duration=3600 * (start - end) * before.cell.capacity / CURRENT,
+    )
+
+
+def pulse(before: Step) -> Discharge:
+    """Return the short discharge that follows."""
+    return Discharge(
+        cell=before.cell,
+        start=before.charge(before.duration),
+        start_rise=before.rise(before.duration),
+        duration=PULSE_S,
+        amperes=PULSE_CURRENT,
     )
 
 

@@ -1,38 +1,42 @@
-"""A formation cabinet: each channel takes one cell after the other through a grading cycle."""
+"""A formation cabinet: each channel takes one cell after the other through two grading cycles."""
 
 import heapq
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from random import Random
-from typing import NamedTuple
 
 from collectors.record import Result
 from collectors.simulated import cell_physics
 from collectors.simulated.cell_physics import Step
+from collectors.simulated.grading import PROGRAM, Place, Truth, draw_breaks, draw_fate
+from collectors.simulated.ledger import Cycle
 from collectors.simulated.plc import Codes, Outcome, Plc
 
 _CODES: Codes = (("capacity_ah", "capacity_low", "capacity_high"),)
-_STEPS = ("cc_charge", "cv_charge", "rest", "cc_discharge", "rest")
 _FOLLOWING: Mapping[str, Callable[[Step], Step]] = {
+    "cc_charge": cell_physics.recharge,
     "cv_charge": cell_physics.charge_voltage,
     "rest": cell_physics.rest,
+    "pulse": cell_physics.pulse,
     "cc_discharge": cell_physics.discharge,
 }
-_END_REASONS = ("voltage", "current", "time", "voltage", "time")
-_STATES = ("charging", "charging", "rest", "discharging", "rest")
-_DISCHARGE = _STEPS.index("cc_discharge")
+_ENDS = {
+    "cc_charge": "voltage",
+    "cv_charge": "current",
+    "rest": "time",
+    "pulse": "time",
+    "cc_discharge": "voltage",
+}
+_STATES = {
+    "cc_charge": "charging",
+    "cv_charge": "charging",
+    "rest": "rest",
+    "pulse": "discharging",
+    "cc_discharge": "discharging",
+}
 _CHANNELS = 64
-_PROGRAM_S = 14_500.0  # about; only for the progress shown and the stagger at the start
-
-
-class Fate(NamedTuple):
-    """How a cell's program ends early: at which step, after which share of it, and why."""
-
-    step: int
-    share: float
-    end_reason: str
-    code: str
+_PROGRAM_S = 32_500.0  # about; only for the progress shown and the stagger at the start
+_CUT = {"protection", "operator"}
 
 
 class Channel:
@@ -45,30 +49,44 @@ class Channel:
         self._cabinet = cabinet
         self._cells = 0
         self._step: Step | None = None
-        self._step_no = 0
-        self._began = 0.0
+        self._before: Step | None = None
+        self._place = 0
+        self._began = 0.0  # when this part of the step began
         # The program had begun before the simulation did, on each channel at another moment.
         self._load(-cabinet.draw("start", number).uniform(0, _PROGRAM_S))
 
     @property
     def is_active(self) -> bool:
         """Whether a step is running."""
-        return self._step is not None
+        return self._step is not None and not self._is_paused
 
     def advance(self) -> Outcome | None:
-        """Do what is due; return the record of the step that ended, if one did."""
+        """Do what is due; return the record of the step, or part of a step, that ended."""
         step, now = self._step, self.due
         if step is None:
             self._load(now)
             return None
+        if self._is_paused:
+            self._resume(now)
+            return None
         outcome = self._outcome(step)
-        if outcome.values["end_reason"] in {"protection", "operator"}:
+        end_reason = outcome.values["end_reason"]
+        is_seen = now > 0
+        self._truth.complete &= is_seen and end_reason not in _CUT
+        if self._until < self._end:
+            self._pause(now)
+            return outcome
+        if end_reason not in _CUT:
+            self._truth.add(self._place_now.kind, step, self._before)
+        if is_seen and (end_reason in _CUT or self._place_now.is_last):
+            self._cabinet.summarise(self, self._serial, self._place_now.cycle, self._truth)
+        if end_reason in _CUT:
             self._unload(now, minutes=self._rng.uniform(20, 40))
             self.fault = outcome.code if outcome.code != "none" else ""
-        elif self._step_no + 1 == len(_STEPS):
+        elif self._place + 1 == len(PROGRAM):
             self._unload(now, minutes=self._rng.uniform(5, 20))
         else:
-            self._begin(self._step_no + 1, now)
+            self._begin(self._place + 1, now)
         return outcome
 
     def show(self, now: float) -> None:
@@ -87,13 +105,15 @@ class Channel:
                 "serial": self._serial,
             }
         else:
-            elapsed = min(max(0.0, now - self._began), self.due - self._began)
+            passed = 0.0 if self._is_paused else min(max(0.0, now - self._began), self._length)
+            elapsed = self._done + passed
+            place = self._place_now
             values = {
-                "state": _STATES[self._step_no],
-                "step": _STEPS[self._step_no],
-                "step_no": self._step_no + 1,
+                "state": "paused" if self._is_paused else _STATES[place.kind],
+                "step": place.kind,
+                "step_no": place.number,
                 "voltage": step.voltage(elapsed),
-                "current": step.current(elapsed),
+                "current": 0.0 if self._is_paused else step.current(elapsed),
                 "capacity_ah": step.amp_hours(elapsed),
                 "temperature": step.temperature(elapsed),
                 "progress": min(99.9, 100 * (now - self._loaded) / _PROGRAM_S),
@@ -101,6 +121,14 @@ class Channel:
             }
         for name, value in values.items():
             self._cabinet.memory.set_channel(self.number - 1, name, value)
+
+    @property
+    def _place_now(self) -> Place:
+        return PROGRAM[self._place]
+
+    @property
+    def _length(self) -> float:
+        return self._until - self._done
 
     def _load(self, now: float) -> None:
         """Put in the next cell."""
@@ -119,53 +147,80 @@ class Channel:
             resistance=resistance,
             ambient=26 + 2 * (self.number % 8) / 7 + rng.gauss(0, 0.3),
             warming=rng.gauss(4.0, 0.4),
+            faradaic=rng.gauss(0.995, 0.001),
         )
-        self._fate = _draw_fate(rng)
+        self._fate = draw_fate(rng)
         self._begin(0, now)
 
-    def _begin(self, step_no: int, now: float) -> None:
+    def _begin(self, place: int, now: float) -> None:
         before = self._step
         if before is None:
             step: Step = cell_physics.charge_current(self._cell, self._rng.uniform(0.25, 0.33))
         else:
-            step = _FOLLOWING[_STEPS[step_no]](before)
-        fate = self._fate
-        if fate and fate.step == step_no and fate.code == "over_temperature":
+            step = _FOLLOWING[PROGRAM[place].kind](before)
+        fate = self._fate if self._fate and self._fate.place == place else None
+        if fate and fate.code == "over_temperature":
             hot = replace(self._cell, warming=self._rng.uniform(26, 36))
             step = replace(step, cell=hot)
-        self._step, self._step_no, self._began = step, step_no, now
-        share = fate.share if fate and fate.step == step_no else 1.0
-        self.due = now + step.duration * share
+        if PROGRAM[place].number == 1:
+            self._truth = Truth()
+        self._before, self._step, self._place = before, step, place
+        self._end = step.duration * (fate.share if fate else 1.0)
+        self._breaks = [] if fate else draw_breaks(self._rng, step.duration)
+        self._part, self._done = 0, 0.0
+        self._resume(now)
+
+    def _resume(self, now: float) -> None:
+        """Begin the step, or go on with it, until its end or the next interruption."""
+        self._is_paused = False
+        self._part += 1
+        self._began = now
+        self._until = self._breaks.pop(0) if self._breaks else self._end
+        self.due = now + self._length
+
+    def _pause(self, now: float) -> None:
+        self._is_paused = True
+        self._truth.interruptions += 1
+        self._done = self._until
+        self.due = now + 60 * self._rng.uniform(2, 30)
 
     def _unload(self, now: float, *, minutes: float) -> None:
         self._step = None
         self.due = now + 60 * minutes
 
     def _outcome(self, step: Step) -> Outcome:
-        elapsed = self.due - self._began
-        fate = self._fate if self._fate and self._fate.step == self._step_no else None
+        start, end, place = self._done, self._until, self._place_now
+        fate = self._fate if self._fate and self._fate.place == self._place else None
+        if end < self._end:
+            end_reason = self._rng.choice(("power_loss", "pause"))
+        else:
+            end_reason = fate.end_reason if fate else _ENDS[place.kind]
         values = self._cabinet.as_measured(
             {
-                "step_no": self._step_no + 1,
-                "cycle": 1,
-                "end_reason": fate.end_reason if fate else _END_REASONS[self._step_no],
-                "capacity_ah": step.amp_hours(elapsed),
-                "energy_wh": step.watt_hours(elapsed),
-                "duration_s": elapsed,
-                "v_end": step.voltage(elapsed),
-                "i_end": step.current(elapsed),
-                "t_max": max(step.temperature(0), step.temperature(elapsed)),
+                "step_no": place.number,
+                "cycle": place.cycle,
+                "part": self._part,
+                "end_reason": end_reason,
+                "capacity_ah": step.amp_hours(end) - step.amp_hours(start),
+                "energy_wh": step.watt_hours(end) - step.watt_hours(start),
+                "duration_s": end - start,
+                "v_start": step.voltage(start),
+                "v_end": step.voltage(end),
+                "i_end": step.current(end),
+                "t_end": step.temperature(end),
+                "t_max": max(step.temperature(start), step.temperature(end)),
             }
         )
         code = fate.code if fate else "none"
-        if self._step_no == _DISCHARGE and fate is None:
-            code = self._cabinet.judge(values, _CODES)
+        if place.kind == "cc_discharge" and end == step.duration:
+            whole = self._cabinet.as_measured({"capacity_ah": step.amp_hours(end)})
+            code = self._cabinet.judge(whole, _CODES)
         result = Result.NG if code != "none" else Result.UNKNOWN if fate else Result.OK
         return Outcome(
             serial=self._serial,
             result=result,
             code=code,
-            tags={"channel": self.number, "step": _STEPS[self._step_no]},
+            tags={"channel": self.number, "step": place.kind},
             values=values,
         )
 
@@ -195,6 +250,22 @@ class FormationCabinet(Plc):
                     now += wait
             self.set_alarms({each.fault for each in self.channels if each.fault})
 
+    def summarise(self, channel: Channel, serial: str, cycle: int, truth: Truth) -> None:
+        """Write a cycle down, before the record that ends it."""
+        self.note(
+            Cycle(
+                station=self.station,
+                channel=channel.number,
+                epoch=self.epoch,
+                seq=self.next_seq,
+                serial=serial,
+                cycle=cycle,
+                complete=truth.complete,
+                interruptions=truth.interruptions,
+                values=truth.values(),
+            )
+        )
+
     def live(self, uptime_s: float) -> None:
         self.memory.set("cabinet_temperature", 29 + 2 * math.sin(uptime_s / 300))
         self.memory.set("dc_bus_voltage", 12.05 + 0.03 * math.sin(uptime_s * 1.3))
@@ -203,15 +274,3 @@ class FormationCabinet(Plc):
             channel.show(now)
         self.memory.set("channels_active", sum(each.is_active for each in self.channels))
         self.memory.set("channels_protected", sum(bool(each.fault) for each in self.channels))
-
-
-def _draw_fate(rng: Random) -> Fate | None:
-    """Return how one cell in a hundred ends before its time."""
-    what = rng.random()
-    if what < 0.005:
-        return Fate(0, rng.uniform(0.01, 0.08), "protection", "contact_fault")
-    if what < 0.009:
-        return Fate(_DISCHARGE, rng.uniform(0.4, 0.9), "protection", "over_temperature")
-    if what < 0.011:
-        return Fate(0, rng.uniform(0.2, 0.8), "operator", "none")
-    return None

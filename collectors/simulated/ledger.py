@@ -31,6 +31,25 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """One cycle of a cell as it truly was, beyond the resolution of any register.
+
+    It is known by its last step, part (`epoch`, `seq`) of the station. Not `complete`: it was
+    cut short, or had begun before the simulation.
+    """
+
+    station: str
+    channel: int
+    epoch: int
+    seq: int
+    serial: str
+    cycle: int
+    complete: bool
+    interruptions: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
     """Something done to the process at a station: an electrode dressed, a lot changed."""
 
@@ -42,7 +61,7 @@ class Deed:
 
 
 class Ledger:
-    """A file of JSON lines, one a part or deed. Without a path the parts are only made, not written.
+    """A file of JSON lines, one a part, cycle or deed. Without a path the parts are only made, not written.
 
     A new ledger replaces the file: it tells of one run.
     """
@@ -62,7 +81,7 @@ class Ledger:
         if self._file is not None:
             self._file.close()
 
-    def append(self, part: Part | Deed) -> None:
+    def append(self, part: Part | Cycle | Deed) -> None:
         """Write `part` down; once this returns, a killed simulator cannot take it back."""
         if self._file is not None:
             self._file.write(json.dumps(asdict(part), separators=(",", ":")) + "\n")
@@ -72,7 +91,7 @@ class Ledger:
 def read(path: Path) -> Iterator[Part]:
     """Yield the parts of a ledger in the order they were made; a last line cut off is not one."""
     for entry in _entries(path):
-        if "deed" not in entry:
+        if not {"deed", "interruptions"} & entry.keys():
             yield Part(**{**entry, "result": Result(entry["result"])})
 
 
@@ -81,6 +100,13 @@ def read_deeds(path: Path) -> Iterator[Deed]:
     for entry in _entries(path):
         if "deed" in entry:
             yield Deed(**entry)
+
+
+def read_cycles(path: Path) -> Iterator[Cycle]:
+    """Yield the cycles of cells, in the order they ended."""
+    for entry in _entries(path):
+        if "interruptions" in entry:
+            yield Cycle(**entry)
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Self
 
 from collectors.profile import Profile, shipped
 from collectors.simulated.formation import FormationCabinet
+from collectors.simulated.laser import LaserWelder
 from collectors.simulated.ledger import Ledger
 from collectors.simulated.memory import Memory
 from collectors.simulated.pace import Pace
@@ -24,6 +25,7 @@ from collectors.simulated.welder import Welder
 _PLCS: tuple[tuple[str, type[Plc], str], ...] = (
     ("welder-1", Welder, "spot-welder-plc"),
     ("welder-2", Welder, "spot-welder-plc"),
+    ("laser-1", LaserWelder, "laser-welder-plc"),
     ("sorter-1", Sorter, "cell-sorter-plc"),
     ("formation-1", FormationCabinet, "formation-cabinet-64"),
 )
@@ -77,7 +79,7 @@ class _Plug(NamedTuple):
 class SimulatedLine:
     """Equipment to try Lini on. It runs, and can be read, inside `async with`.
 
-    `ports` is the first of five TCP ports in a row, or 0 for free ones. `clock`, in s since
+    `ports` is the first of six TCP ports in a row, or 0 for free ones. `clock`, in s since
     1970, stamps the parts.
     """
 

@@ -5,7 +5,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from collectors.profile import Profile
@@ -13,7 +13,7 @@ from collectors.record import Result
 from collectors.register import Register
 from collectors.sample import Value
 from collectors.simulated.encode import Raw
-from collectors.simulated.ledger import Deed, Ledger, Part
+from collectors.simulated.ledger import Cycle, Deed, Ledger, Part
 from collectors.simulated.memory import Memory
 from collectors.simulated.pace import Pace
 
@@ -56,6 +56,7 @@ class Outcome:
     code: str = "none"
     tags: Mapping[str, Value]
     values: Mapping[str, Value | Raw]
+    derived: Mapping[str, Value] = field(default_factory=dict)  # true, but in no register
 
 
 class Plc(ABC):
@@ -218,6 +219,15 @@ class Plc(ABC):
                     return code
         return "none"
 
+    @property
+    def next_seq(self) -> int:
+        """The number that the next record gets."""
+        return self._seq + 1
+
+    def note(self, cycle: Cycle) -> None:
+        """Write down what a cycle truly was."""
+        self._ledger.append(cycle)
+
     def begin(self, kind: str, register: str, value: Value) -> None:
         """Let `register` hold `value` from now on, a lot or a recipe; a change is in the ledger."""
         before, self._process[register] = self._process.get(register), value
@@ -255,7 +265,7 @@ class Plc(ABC):
                 tags={name: str(value) for name, value in outcome.tags.items()},
                 values={
                     name: None if isinstance(value, Raw) else value
-                    for name, value in outcome.values.items()
+                    for name, value in {**outcome.values, **outcome.derived}.items()
                 },
             )
         )

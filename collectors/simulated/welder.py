@@ -10,6 +10,7 @@ from collectors.record import Result
 from collectors.sample import Value
 from collectors.simulated.encode import Raw
 from collectors.simulated.plc import Codes, Mode, Outcome, Plc, State
+from collectors.simulated.welders_day import disturbance
 
 _CYCLE_S = 1.2
 WELDS_A_MODULE = 80
@@ -17,6 +18,7 @@ _MODULES_A_LOT = 12
 _LOTS_A_RECIPE = 2
 _DRESSINGS_AN_ELECTRODE = 6
 _NOMINAL_LIFE = 350  # welds between two dressings
+_STOPPERS = ("air_pressure_low", "door_open", "cooling_fault")
 _NOT_MEASURED = Raw(65535)
 
 
@@ -45,18 +47,23 @@ def weld(rng: Random, program: Program, wear: float) -> dict[str, Value | Raw]:
     """Return the values of one weld; `wear` is 0 after dressing and 1 at the nominal life.
 
     The power supply holds the voltage; a mushroomed, dirty tip adds resistance, so the current
-    falls. Power, resistance and energy follow from current, voltage and time.
+    falls. Power, resistance and energy follow from current, voltage and time; now and then the
+    power is misread, which no limit sees.
     """
     voltage = program.voltage * rng.gauss(1, 0.006)
     resistance = program.resistance * (1 + 0.09 * wear) * rng.gauss(1, 0.014)
     force = rng.gauss(32, 0.8)
     displacement = rng.gauss(0.060, 0.006) + 0.008 * wear
     time = rng.gauss(4.0, 0.02)
+    crests = rng.gauss(1.11, 0.008), rng.gauss(1.12, 0.008)  # of current and voltage: peak by mean
+    reading = 1.0  # of the power, by what it is
     match _mishap(rng):
         case "no_current":
             return {
                 "current": 0.0,
+                "current_peak": 0.0,
                 "voltage": round(voltage, 3),
+                "voltage_peak": round(voltage, 3),  # without load it is flat
                 "power": 0.0,
                 "energy": 0.0,
                 "weld_time": round(time, 2),
@@ -70,13 +77,17 @@ def weld(rng: Random, program: Program, wear: float) -> dict[str, Value | Raw]:
             resistance *= 0.80
         case "burn_through":
             displacement = rng.uniform(0.13, 0.20)
+        case "misread":
+            reading = rng.uniform(1.10, 1.30)
     voltage = round(voltage, 3)
     current = round(voltage / resistance, 3)
     power = voltage * current
     return {
         "current": current,
+        "current_peak": round(current * crests[0], 3),
         "voltage": voltage,
-        "power": round(power, 3),
+        "voltage_peak": round(voltage * crests[1], 3),
+        "power": round(power * reading, 3),
         "energy": round(power * time, 2),
         "weld_time": round(time, 2),
         "resistance": round(voltage / current, 3),
@@ -86,8 +97,8 @@ def weld(rng: Random, program: Program, wear: float) -> dict[str, Value | Raw]:
 
 
 def _mishap(rng: Random) -> str:
-    names = ("", "no_current", "low_force", "splash", "burn_through")
-    return rng.choices(names, weights=(99.45, 0.15, 0.20, 0.10, 0.10))[0]
+    names = ("", "no_current", "low_force", "splash", "burn_through", "misread")
+    return rng.choices(names, weights=(99.15, 0.15, 0.20, 0.10, 0.10, 0.30))[0]
 
 
 class Welder(Plc):
@@ -106,7 +117,7 @@ class Welder(Plc):
             if self._since_dress >= self._life:
                 yield from self._dress(module)
             rng = self.draw("weld", number)
-            yield from self._disturbance(rng)
+            yield from disturbance(self, rng, *_STOPPERS)
             yield _CYCLE_S * rng.uniform(0.95, 1.1)
             outcome = self._weld(rng, number)
             yield from self.record(outcome)
@@ -190,19 +201,6 @@ class Welder(Plc):
                 )
             )
         self.mode(Mode.AUTO)
-
-    def _disturbance(self, rng: Random) -> Iterator[float]:
-        """Let a machine's day happen: every few hundred parts something stands in the way."""
-        what = rng.random()
-        if what < 0.0002:
-            yield from self.stop(State.EMERGENCY_STOP, rng.uniform(40, 90), "emergency_stop")
-        elif what < 0.0008:
-            alarm = rng.choice(("air_pressure_low", "door_open", "cooling_fault"))
-            yield from self.stop(State.FAULT, rng.uniform(30, 90), alarm)
-        elif what < 0.0030:
-            yield from self.stop(State.STARVED, rng.uniform(20, 60))
-        elif what < 0.0045:
-            yield from self.stop(State.BLOCKED, rng.uniform(15, 40))
 
     def _serial(self, module: int) -> str:
         return f"MOD-{self.station[-1]}{module + 1:06d}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from grafanalib.core import Dashboard, Panel
 
-from collectors.register import Register
+from collectors.record_source import Quantity
 from dashboards import colours, queries, variables
 from dashboards.boards.frame import WELDING_UID, board
 from dashboards.panels import (
@@ -29,7 +29,7 @@ _CAPABLE = steps((1.33, colours.AMBER), (1.67, colours.DARK), base=colours.RED)
 _ENOUGH, _FEW = 100, 30  # welds
 
 
-def welding(text: Texts, registers: Sequence[Register]) -> Dashboard:
+def welding(text: Texts, registers: Sequence[Quantity]) -> Dashboard:
     """Return the dashboard of the welders; `registers` are the characteristics to choose from."""
     panels = [
         _capability(text),

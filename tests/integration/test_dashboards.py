@@ -14,6 +14,7 @@ import pytest
 from agent.wire import line as line_protocol
 from agent.wire.schema import Schema
 from collectors import profile
+from dashboards import queries
 from dashboards.build import dashboards
 from tests.services.grafana import (
     Json,
@@ -265,7 +266,8 @@ def test_trends(seeded: Seeded, line: Json, panel: str, station: str, field: str
 
 
 def values_of(parts: list[Part], name: str) -> list[float]:
-    return [part.values[name] for part in parts]
+    """Return what may enter a statistic."""
+    return [part.values[name] for part in parts if name not in part.doubts]
 
 
 @pytest.mark.parametrize("char", LIMITS)
@@ -293,6 +295,20 @@ def test_capability(seeded: Seeded, welding: Json, char: str) -> None:
         assert row["ppk"] == pytest.approx(margin / (3 * sigma))
         cpk = margin / (3 * statistics.mean(ranges) / 1.128)
         assert within[station]["cpk"] == pytest.approx(cpk)
+
+
+def test_control_a_doubtful_value_would_shift_the_mean(
+    seeded: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shows that the figures above are without doubtful values: let in, they are all there."""
+    monkeypatch.setattr(queries, "_JUDGED", f"{queries._WINDOW} AND {queries.COUNTED}")
+    board = dashboards("en")["02-welding"]
+    rows = by_station(seeded.panel(board, board["panels"][0]["id"], char="current"))
+    for station in WELDERS:
+        parts = seeded.data.of(station)
+        assert any(part.doubts for part in parts)
+        assert rows[station]["n"] == len(parts)
+        assert rows[station]["mean"] > statistics.mean(values_of(parts, "current")) + 0.01
 
 
 def test_individuals_hide_no_extreme(seeded: Seeded, welding: Json) -> None:
@@ -337,7 +353,11 @@ def test_wear_pairs_value_and_count(seeded: Seeded, welding: Json) -> None:
     panel = "Electrode wear: ${char:text}, ${station}"
     rows = seeded.panel(welding, panel, station="weld-2")
     welds = seeded.data.of("weld-2")
-    expected = [(part.values["welds_since_dress"], part.values["current"]) for part in welds]
+    expected = [
+        (part.values["welds_since_dress"], part.values["current"])
+        for part in welds
+        if "current" not in part.doubts
+    ]
     assert [(row["welds_since_dress"], row["value"]) for row in reversed(rows)] == expected
 
 

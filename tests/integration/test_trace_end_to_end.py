@@ -94,7 +94,7 @@ async def test_trace_tells_what_the_machines_did(
             line.resume()
             await eventually(line.finished.is_set, timeout_s=60)
             parts = list(ledger.read(truth))
-            assert len(parts) == 4 * PARTS
+            assert len(parts) == sum(line.counts().values())
             await everything_is_told(config, by_serial(parts))
             enter_and_trace(config, parts)
             assert agent.stop() == 0
@@ -119,8 +119,9 @@ async def everything_is_told(config: Path, truth: dict[str, list[Part]]) -> None
             assert (told.result, told.code) == (part.result, part.code)
             assert dict(told.tags) == part.tags
             if part.kind == "weld" and part.result is not Result.TEST:
-                assert told.position is not None
-                assert told.in_force["electrode"].value == str(part.values["electrode"])
+                if "electrode" in part.values:  # of the spot welders, which have a map
+                    assert told.position is not None
+                    assert told.in_force["electrode"].value == str(part.values["electrode"])
                 # The very first were read before the agent had looked at the lot.
                 if part.seq > _FIRST_LOOK:
                     assert told.in_force.keys() >= {"lot", "recipe"}

@@ -13,6 +13,7 @@ from collectors.record import record_time_ns
 
 SITE, LINE = "bdg-1", "line/1.a"  # a slash and a dot: they must be escaped inside a regex
 HOURS = 8
+DOUBTED = ("voltage", "current")  # of some welds, that count as parts but enter no statistic
 LIMITS: Mapping[str, tuple[float, float]] = {
     "current": (1.30, 1.75),
     "voltage": (1.05, 1.40),
@@ -45,6 +46,7 @@ class Part:
     values: Mapping[str, float | int]
     tags: Mapping[str, str]
     line: str = LINE
+    doubts: tuple[str, ...] = ()  # values that contradict each other
 
     @property
     def ok(self) -> int | None:
@@ -58,9 +60,11 @@ class Part:
             "seq": self.seq,
             "serial": self.serial,
             "time_source": "machine",
-            "bad": 0,
+            "bad": len(self.doubts),
             **self.values,
         }
+        if self.doubts:
+            fields["quality"] = " ".join(f"{name}:implausible" for name in self.doubts)
         if self.ok is not None:
             fields["ok"] = self.ok
         for name in self.values.keys() & LIMITS.keys():
@@ -122,7 +126,7 @@ class LineData:
             values: dict[str, float | int] = {
                 name: round(self._random.gauss(*_CENTRES[name]) - 1e-5 * wear, 3) for name in LIMITS
             }
-            result, code = "OK", "none"
+            result, code, doubts = "OK", "none", tuple[str, ...]()
             if station == "weld-1" and seq % 61 == 0:
                 result, code = (
                     "NG",
@@ -131,6 +135,8 @@ class LineData:
                 values["current"] = 1.2
             elif seq % 200 == 0:
                 result, values["current"] = "TEST", 9.9
+            elif doubts := DOUBTED if seq % 150 == 0 else ():
+                values |= dict.fromkeys(doubts, 7.0)
             yield Part(
                 kind="weld",
                 station=station,
@@ -141,6 +147,7 @@ class LineData:
                 serial=f"M{seq // 10:05}",
                 values={**values, "electrode": 1, "welds_since_dress": wear},
                 tags={"program": "1"},
+                doubts=doubts,
             )
 
     def _cells(self) -> Iterator[Part]:

@@ -15,7 +15,7 @@ from tests.services.waiting import eventually
 _TIMEOUT_S = 1.0  # that of the profiles
 _RATE = 0.01  # of the frames between agent and machines
 _PARTS_BETWEEN = (100, 400)  # two blows
-_STATIONS = ("welder-1", "welder-2", "sorter-1", "formation-1")
+_STATIONS = ("welder-1", "welder-2", "laser-1", "sorter-1", "formation-1")
 _BLOWS = ("kill agent", "kill sink", "kill broker", "unplug", "freeze", "restart PLC")
 
 

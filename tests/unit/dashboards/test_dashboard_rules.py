@@ -188,7 +188,7 @@ def test_characteristics_are_the_welds_values_with_limits() -> None:
         register
         for each in profile.shipped().values()
         if each.records and each.records.kind == "weld"
-        for register in each.records.measured
+        for register in each.records.quantities
         if register.spec
     ]
     assert {option["value"] for option in options} == {register.name for register in welders}

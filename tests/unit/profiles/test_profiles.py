@@ -12,7 +12,7 @@ from collectors.profile import Profile, shipped
 from collectors.register import Alarm, Register, Text, Type
 
 PROFILES = shipped()
-REFERENCE = ("spot-welder-plc", "cell-sorter-plc", "formation-cabinet-64")
+REFERENCE = ("spot-welder-plc", "laser-welder-plc", "cell-sorter-plc", "formation-cabinet-64")
 # domain: offsets of the map that integrators are asked for
 REFERENCE_MAP = {
     "map_id": (0, "uint16"),
@@ -125,7 +125,9 @@ def test_two_to_four_values_are_shown_each_with_its_rank(name: str) -> None:
 @each_profile
 def test_every_register_carries_the_name_its_manual_gives(name: str) -> None:
     """Beside each register's name stands a comment with the manual's own."""
-    lines = [each for each in source_of(name).splitlines() if re.match(r'name = "', each)]
+    blocks = re.split(r"^\[", source_of(name), flags=re.MULTILINE)
+    registers = [each for each in blocks if "registers]]" in each.partition("\n")[0]]
+    lines = re.findall(r'^name = ".*', "\n".join(registers), flags=re.MULTILINE)
     assert len(lines) == len(list(registers_of(PROFILES[name])))
     assert [each for each in lines if " # " not in each] == []
 
@@ -173,14 +175,18 @@ def test_the_reference_map_is_kept_to_the_word(name: str) -> None:
 
 
 @each_reference
-def test_records_are_slots_of_32_registers_with_their_sequence_at_both_ends(name: str) -> None:
-    """The ring is where the reference map has it, and no two values of a slot overlap."""
+def test_records_are_slots_with_their_sequence_at_both_ends(name: str) -> None:
+    """The ring is where the reference map has it, and no two values of a slot overlap.
+
+    A slot has 32 registers, that of the formation cabinet four more.
+    """
     records = PROFILES[name].records
     assert records is not None
-    assert (records.address, records.stride) == (100, 32)
-    assert records.slots == (512 if name == "formation-cabinet-64" else 256)
+    is_cabinet = name == "formation-cabinet-64"
+    assert (records.address, records.stride) == (100, 36 if is_cabinet else 32)
+    assert records.slots == (512 if is_cabinet else 256)
     slot = {each.name: each for each in records.registers}
-    assert (slot["begin"].address, slot["end"].address) == (0, 30)
+    assert (slot["begin"].address, slot["end"].address) == (0, records.stride - 2)
     assert (slot["serial"].address, slot["serial"].words) == (20, 10)
     places = [
         place for each in slot.values() for place in range(each.address, each.address + each.words)
@@ -209,11 +215,11 @@ def test_test_mode_and_every_state_are_known(name: str) -> None:
 
 @each_reference
 def test_what_is_done_to_the_process_is_watched(name: str) -> None:
-    """Recipe and lot of every machine; of a welder, its electrode too, which each weld tells."""
+    """Recipe and lot of every machine; the electrode too of one that has any, as each weld tells."""
     profile = PROFILES[name]
     found = {(each.name, each.kind, each.when) for each in profile.events}
     expected = {("recipe", "recipe_changed", "changes"), ("lot", "lot_changed", "changes")}
-    if profile.family == "welder":
+    if any(each.name == "electrode" for each in profile.registers):
         expected |= {
             ("electrode", "electrode_changed", "changes"),
             ("welds_since_dress", "electrode_dressed", "goes_back"),
@@ -234,6 +240,31 @@ def test_quality_values_have_limits_inside_what_can_be_measured(name: str) -> No
         assert each.spec is not None
         assert each.valid is not None, each.name
         assert each.valid[0] <= each.spec[0] < each.spec[1] <= each.valid[1], each.name
+
+
+def test_each_law_is_about_its_own_units() -> None:
+    """Each check of a shipped profile is its law of physics, whatever units its registers have."""
+    si = {"kA": 1e3, "V": 1, "kW": 1e3, "J": 1, "ms": 1e-3, "mΩ": 1e-3, "mm": 1e-3, "mm/s": 1e-3}
+    laws = {
+        "power": lambda v: v["voltage"] * v["current"],
+        "resistance": lambda v: v["voltage"] / v["current"],
+        "energy": lambda v: v["power"] * v["weld_time"],
+        "weld_time": lambda v: v["track_length"] / v["scan_speed"],
+    }
+    seen = set()
+    for profile in PROFILES.values():
+        for check in profile.records.checks if profile.records else ():
+            assert profile.records is not None
+            units = {
+                each.name: si[each.unit] for each in profile.records.measured if each.unit in si
+            }
+            values = {name: 3.0 + 2 * number for number, name in enumerate(check.formula.names)}
+            found = check.formula.evaluate(values, {})
+            assert isinstance(found, float)
+            in_si = {name: value * units[name] for name, value in values.items()}
+            assert found * units[check.value] == pytest.approx(laws[check.value](in_si))
+            seen.add(check.value)
+    assert seen == laws.keys()
 
 
 def test_channels_do_not_reach_into_the_ring() -> None:

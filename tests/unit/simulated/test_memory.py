@@ -127,9 +127,9 @@ def test_channels_and_slots_stand_where_the_profile_puts_them() -> None:
     memory.set_channel(63, "step_no", 4)
     memory.write_slot(511, {"begin": 70000})
     assert memory.read(HOLDING, 20000 + 63 * 16 + 2, 1) == b"\0\4"
-    assert memory.read(HOLDING, 100 + 511 * 32, 2) == bytes([0x11, 0x70, 0x00, 0x01])
+    assert memory.read(HOLDING, 100 + 511 * 36, 2) == bytes([0x11, 0x70, 0x00, 0x01])
     memory.clear_slots()
-    assert memory.read(HOLDING, 100 + 511 * 32, 2) == bytes(4)
+    assert memory.read(HOLDING, 100 + 511 * 36, 2) == bytes(4)
     assert memory.read(HOLDING, 20000 + 63 * 16 + 2, 1) == b"\0\4"
     with pytest.raises(IndexError):
         memory.set_channel(64, "step_no", 1)
