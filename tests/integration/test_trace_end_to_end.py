@@ -80,7 +80,7 @@ async def test_trace_tells_what_the_machines_did(
     monkeypatch.setattr(welder.Welder, "_draw_life", lambda _: 70)
     config, agent = site
     truth = config.with_name("ledger.jsonl")
-    spec = LineSpec(seed=5, speed=50, formation_speed=2000, parts=PARTS)
+    spec = LineSpec(seed=5, speed=28, formation_speed=2000, parts=PARTS)
     async with SimulatedLine(spec, ledger_path=truth) as line:
         text = site_file(line.equipment, broker_port=free_port(), flush_s=0.2)
         config.write_text(text.replace("[page]", "[page]\nenabled = false"), encoding="utf-8")
