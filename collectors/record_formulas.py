@@ -12,45 +12,28 @@ tolerance_percent = 5
 
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
+from collectors.derived import DerivedQuantity
 from collectors.expression import Expression, Formula
-from collectors.register import RESERVED, Name, Positive, Text
+from collectors.register import Name, Positive
 from collectors.toml_file import Strict
 
 
-class Derived(Strict):
+class Derived(DerivedQuantity):
     """A value computed from the part's other values; it is stored and shown like a measured one.
 
     Computed from good values only: when one of them is missing or doubtful, there is none.
     """
 
-    name: Name
     formula: Formula
-    unit: str = ""
-    decimals: Annotated[int, Field(ge=0, le=9)]
     valid: tuple[float, float] | None = None  # what it can be, in `unit`
-    spec: tuple[float, float] | None = None  # the product's lower and upper limit, in `unit`
-    label: Text
-    show: Annotated[int, Field(ge=1, le=9)] | None = None  # rank on the station's tile
-
-    @property
-    def digits(self) -> int:
-        """Decimals to round to."""
-        return self.decimals
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is a number: a formula has no other result."""
-        return True
 
     @model_validator(mode="after")
-    def _can_be_stored(self) -> Self:
-        if self.name in RESERVED:
-            raise ValueError(f"`{self.name}` is a name that the database keeps for itself")
-        if any(limits and limits[0] >= limits[1] for limits in (self.valid, self.spec)):
+    def _has_a_range(self) -> Self:
+        if self.valid and self.valid[0] >= self.valid[1]:
             raise ValueError("limits are [low, high], low first")
         return self
 

@@ -7,13 +7,14 @@ cell that has rested, at the same temperature, between two times of one trusted 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from collectors.derived import DerivedQuantity
 from collectors.quality import Fault, Reason
 from collectors.record import Result, TimeSource
-from collectors.register import Name, Positive, Text
+from collectors.register import Name, Positive
 from collectors.toml_file import Strict
 
 _HOUR_NS = 3_600_000_000_000
@@ -22,13 +23,12 @@ _MILLIVOLTS = {"mV": 1.0, "V": 1000.0}
 _CLOCKS_DISAGREE = 0.05  # of the rest: by more, the machine's clock was set between the two
 
 
-class KValue(Strict):
+class KValue(DerivedQuantity):
     """How K is computed; `ocv` and `temperature` are registers of the record.
 
     Of the earlier measurements the newest that meets the conditions counts.
     """
 
-    name: Name
     ocv: Name
     temperature: Name
     unit: Literal["mV/h", "mV/d"]
@@ -38,25 +38,6 @@ class KValue(Strict):
     across_stations: bool = False  # of two machines, each with a clock of its own
     agent_clock: bool = False  # also between times of the agent's clock: NTP must keep it
     decimals: Annotated[int, Field(ge=0, le=9)] = 4
-    spec: tuple[float, float] | None = None  # the product's lower and upper limit, in `unit`
-    label: Text
-    show: Annotated[int, Field(ge=1, le=9)] | None = None  # rank on the station's tile
-
-    @property
-    def digits(self) -> int:
-        """Decimals to round to."""
-        return self.decimals
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is a number; it is never anything else."""
-        return True
-
-    @model_validator(mode="after")
-    def _has_limits_in_order(self) -> Self:
-        if self.spec and self.spec[0] >= self.spec[1]:
-            raise ValueError("limits are [low, high], low first")
-        return self
 
 
 class Repeats(Strict):
