@@ -145,6 +145,17 @@ class Outbox:
         self._due.set()
         await safe
 
+    async def store(self, points: Sequence[Point]) -> None:
+        """Store evidence that has no hurry and no cursor at once, even after `close`.
+
+        Raises SpoolError when the disk does not take it: the caller comes again.
+        """
+        lines = [text for text, _ in self._encoded(points)]
+        async with self._writing:
+            await self._store.append([*self._drafts("evidence", lines)], {})
+        for event in self._stored.values():
+            event.set()
+
     async def run(self) -> None:
         """Write what comes, until cancelled; then `close`."""
         loop = asyncio.get_running_loop()

@@ -73,7 +73,6 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
         data = folder / file.agent.data
         spool = await stack.enter_async_context(Spool(data / "spool.db"))
         links = file.genealogy.links()
-        kept = await stack.enter_async_context(keeping(data, links, models, spool, clock=clock))
         outbox = Outbox(
             spool,
             [*receivers, RECEIVER],
@@ -81,6 +80,9 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             agent=file.agent.name,
             config_hash=fingerprint(path),
             flush_s=file.agent.flush_s,
+        )
+        kept = await stack.enter_async_context(
+            keeping(data, links, models, spool, outbox.store, clock=clock)
         )
         publishers = {
             uplink.name: Publisher(
