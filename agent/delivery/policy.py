@@ -70,14 +70,14 @@ class Policy:
         for name, wanted in types.items():
             if name == "serial" and self.serial != "none":
                 yield name, SharedField(type=wanted, is_serial=True)
-            elif any(_fits(name, wanted, each) for each in patterns):
+            elif any(self._fits(name, wanted, each) for each in patterns):
                 found = (n for each, n in self.decimals.items() if fnmatchcase(name, each))
                 yield (
                     name,
                     SharedField(
                         type=wanted,
                         decimals=next(found, None) if wanted == "float" else None,
-                        is_serial=name in self.carriers,
+                        is_serial=name in self.carriers and wanted == "str",
                     ),
                 )
 
@@ -110,9 +110,11 @@ class Policy:
             return _NEVER[pattern]
         if pattern in self.carriers and self.serial == "none":
             return 'it is a serial, and serial = "none"'
+        if pattern in self.carriers and self.serial == "hashed" and types.get(pattern) != "str":
+            return "it is a serial that is a number, and cannot be hashed"
         if pattern in FREE_TEXTS and self.serial != "plain":
             return 'people may write a serial into it: it leaves only with serial = "plain"'
-        if not any(_fits(name, wanted, pattern) for name, wanted in types.items()):
+        if not any(self._fits(name, wanted, pattern) for name, wanted in types.items()):
             known = ", ".join(name for name in types if name not in _NEVER)
             return (
                 f"it fits nothing that the shared stations have (a text needs its whole name); "
@@ -127,8 +129,8 @@ class Policy:
                 "guessed; make one by `openssl rand -hex 32`"
             )
 
-
-def _fits(name: str, wanted: FieldType, pattern: str) -> bool:
-    if name in _NEVER:
-        return False
-    return name == pattern if wanted == "str" else fnmatchcase(name, pattern)
+    def _fits(self, name: str, wanted: FieldType, pattern: str) -> bool:
+        if name in _NEVER:
+            return False
+        is_by_name = wanted == "str" or name in self.carriers
+        return name == pattern if is_by_name else fnmatchcase(name, pattern)

@@ -30,7 +30,9 @@ _ABOUT_THE_PROCESS = {
     "lot_ended",
     "lot_seen",
     "calibration",
+    "calibration_seen",
     "maintenance",
+    "maintenance_seen",
 }
 EVENTS = frozenset({*_ABOUT_RECORDS, *_ABOUT_THE_PROCESS, "counter_reset", _TWICE, "gap"})
 _TELEMETRY = ("telemetry", "formation_curve")

@@ -1,10 +1,14 @@
 """A share policy with a mistake is refused as a whole, and every mistake is told."""
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import pytest
 
+from agent.control.requests import EVENT_KINDS
+from agent.delivery.share import EVENTS
 from collectors.errors import FixTheFileError
+from collectors.profile import EventRule
 from tests.unit.delivery.share_policies import share
 
 
@@ -46,6 +50,23 @@ def test_a_register_that_carries_serials_needs_a_policy_for_them() -> None:
         share({"telemetry": ["lot"]}, serial="none", carriers=carriers)
     policy = share({"telemetry": ["lot"]}, serial="hashed", carriers=carriers)
     assert policy.fields["telemetry"]["lot"].is_serial
+
+
+def test_a_number_that_is_a_serial_is_in_no_pattern() -> None:
+    """It would be no text when hashed, so that it leaves only as it is, by its name."""
+    carriers = frozenset({"position"})
+    assert "position" in share({"cell": ["*"]}).fields["cell"]  # control
+    assert "position" not in share({"cell": ["*"]}, carriers=carriers).fields["cell"]
+    with pytest.raises(FixTheFileError, match="cannot be hashed"):
+        share({"cell": ["position"]}, serial="hashed", carriers=carriers)
+
+
+def test_every_event_that_people_or_registers_tell_may_leave() -> None:
+    """A kind that is new, and of which the filter does not know what it tells, stays."""
+    rules = get_args(EventRule.model_fields["kind"].annotation)
+    seen = {f"{rule.partition('_')[0]}_seen" for rule in rules}
+    assert seen > {"lot_seen", "recipe_seen"}
+    assert {*EVENT_KINDS, *rules, *seen} - {"lot_changed"} <= EVENTS  # a lot is ended, and begun
 
 
 def test_people_may_be_quoted_where_serials_leave_as_they_are() -> None:

@@ -29,6 +29,7 @@ POLLED = ("telemetry", "formation_curve")
 POLLED_NAMES = {name for each in POLLED for name in SCHEMA.fields[each]}
 # Without the words that any event may hold.
 REGISTERS = POLLED_NAMES - {*SCHEMA.fields["event"], *TAGS["event"], *TAGS}
+KINDS = [*sorted(EVENTS), *["duplicate_serial"] * 5]
 CANARY, NUMBER = "CANARY", 7_775_557_775_557  # stand in whatever must not leave
 
 
@@ -48,7 +49,7 @@ class Site:
         stations = chance.sample([*PROFILES, AGENT], k=chance.randint(1, 4))
         kinds = [each for each in TAGS if "agent" not in TAGS[each] or AGENT in stations]
         drawn = {}
-        for kind in chance.sample(kinds, k=chance.randint(1, 6)):
+        for kind in sorted({"event", *chance.sample(kinds, k=chance.randint(1, 6))}):
             known = sorted(set(SCHEMA.fields[kind]) - never - _foreign(kind, stations))
             drawn[kind] = chance.sample(known, k=chance.randint(1, len(known)))
         return cls(chance, serial, stations, drawn)
@@ -58,11 +59,11 @@ class Site:
         return share(self.fields, stations=self.stations, serial=self.serial)
 
     def point(self) -> Point:
-        kind = self.chance.choice(list(TAGS))
+        kind = self.chance.choice([*TAGS, *["event"] * 10])  # has the most ways to tell of others
         place = self.chance.choice([AGENT] if "agent" in TAGS[kind] else list(PROFILES))
         types = SCHEMA.fields[kind]
         names = self.chance.sample(sorted(types), k=self.chance.randint(1, len(types)))
-        tags = {"kind": self.chance.choice([*RECORDS] if kind == "ledger" else sorted(EVENTS))}
+        tags = {"kind": self.chance.choice([*RECORDS] if kind == "ledger" else KINDS)}
         bare = {name: self._value(kind, name) for name in names}
         sent = point(kind, bare, station=place)
         tags = {tag: tags[tag] for tag in sent.tags.keys() & tags.keys()}
@@ -122,6 +123,8 @@ def leaks(site: Site, text: str) -> Iterator[str]:
     if measurement not in site.fields:
         yield measurement
     yield from {CANARY, str(NUMBER), f"{NUMBER}i", f"{NUMBER}.0", RIVAL} & {*words}
+    if site.serial == "none":
+        yield from {each for each in words if re.fullmatch("[0-9a-f]{32}", each)}
     yield from ({*PROFILES} - {*site.stations}) & {*words}
     keys = {*re.findall(r'[ ,](\w+)=(?="|-?\d)', text[text.index(" ") :])}
     named = {*site.fields.get(measurement, ())} | ({"serial"} if site.serial != "none" else set())
