@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 
 from agent.server.batch import Batch
-from agent.server.checks import Allow, RefusedMessageError, Window, check
+from agent.server.checks import Allow, RefusedMessageError, check
 from agent.server.commits import Commits, Stream
 from agent.server.connection import (
     Arrival,
@@ -24,6 +24,8 @@ from agent.server.connection import (
     Told,
 )
 from agent.server.dead_letters import DeadLetter, DeadLetters, DiskError
+from agent.server.lines import LineCheck
+from agent.server.window import Window
 from agent.server.writer import HOLD_S, Writer
 from agent.wire.backoff import Backoff
 from agent.wire.broker import Broker
@@ -77,7 +79,7 @@ class Sink:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._broker = broker
-        self._schema = schema
+        self._line_check = LineCheck(schema)
         self._dead_letters = dead_letters
         self._client_id = client_id
         self._retention_ns = round(retention.total_seconds() * 1e9)
@@ -208,7 +210,7 @@ class Sink:
             found = check(
                 arrival.topic,
                 arrival.payload,
-                schema=self._schema,
+                lines=self._line_check,
                 window=Window.around(now_ns, self._retention_ns),
                 allow=self._allow,
             )
