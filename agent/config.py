@@ -197,7 +197,7 @@ class BrokerTable(Strict):
     key_file: Path | None = None
     username: str | None = None
     password_file: Path | None = None
-    mqtt: MqttVersion = "5"
+    mqtt: MqttVersion = "auto"
 
     @model_validator(mode="after")
     def _keeps_its_password(self) -> Self:
