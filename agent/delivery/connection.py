@@ -62,6 +62,8 @@ class Connection(aiomqtt.Client):
         """How many messages the broker wants to have in flight at most."""
         self.maximum_packet: int | None = None
         """The largest packet the broker takes, in bytes; None: no limit."""
+        self._is_entered = False
+        self._early_end: ReasonCode | None = None
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
 
     async def __aenter__(self) -> Self:
@@ -76,6 +78,10 @@ class Connection(aiomqtt.Client):
         except aiomqtt.MqttError:
             self._hang_up()
             raise
+        self._is_entered = True
+        if self._early_end is not None:
+            self._hang_up()
+            raise aiomqtt.MqttCodeError(self._early_end, "Disconnected at once")
         return self
 
     async def __aexit__(
@@ -126,6 +132,8 @@ class Connection(aiomqtt.Client):
     ) -> None:
         if not self._connected.done():  # aiomqtt would wait for its time-out
             self._connected.set_exception(MuteBrokerError("hung up without a word"))
+        elif not self._is_entered:  # aiomqtt would forget what was said
+            self._early_end = reason_code
         else:
             super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
