@@ -197,7 +197,7 @@ class BrokerTable(Strict):
     key_file: Path | None = None
     username: str | None = None
     password_file: Path | None = None
-    mqtt: MqttVersion = "5"
+    mqtt: MqttVersion = "auto"
 
     @model_validator(mode="after")
     def _keeps_its_password(self) -> Self:
@@ -220,11 +220,28 @@ class BrokerTable(Strict):
         )
 
 
+class ShareTable(Strict):
+    """What an uplink gets, and nothing else. `*` in a name stands for any letters."""
+
+    stations: Annotated[tuple[str, ...], Field(min_length=1)]  # the agent's own name: its own rows
+    fields: Annotated[Mapping[str, tuple[str, ...]], Field(min_length=1)]  # by measurement
+    round: Mapping[str, Annotated[int, Field(ge=0, le=9)]] = {}  # field → decimals, the first fits
+    serial: Literal["plain", "hashed", "none"] = "none"
+    secret_file: Path | None = None  # what serials are hashed with
+
+    @model_validator(mode="after")
+    def _has_its_secret(self) -> Self:
+        if (self.serial == "hashed") != (self.secret_file is not None):
+            raise ValueError('`secret_file` is for serial = "hashed", which needs it')
+        return self
+
+
 class UplinkTable(BrokerTable):
     """Where the data go: one broker, and whoever writes it into a database behind it."""
 
     name: Slug
     compress: bool = True  # false: plain line protocol, for Telegraf and others
+    share: ShareTable | None = None  # None: everything
 
 
 class PageTable(Strict):

@@ -1,6 +1,7 @@
 """A small SQLite database that outlives power cuts: one connection, in one thread.
 
-Never a second connection: SQLite before 3.51.3 may damage its write-ahead log with two.
+Never a second connection: SQLite before 3.51.3 may damage its write-ahead log with two. A file
+that two processes must reach is `shared`: it has a rollback journal in place of that log.
 """
 
 import asyncio
@@ -20,7 +21,8 @@ class SqliteFile:
     """Base of what is kept in one file. Use as `async with`; opening makes the `tables`.
 
     `failure` makes of what the disk says the error that opening and every transaction raise.
-    `exclusive` keeps every other process out as long as the file is open.
+    `exclusive` keeps every other process out as long as the file is open; `shared` lets them in,
+    each waiting up to 5 s for its turn.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class SqliteFile:
         tables: str,
         failure: Callable[[str], LiniError],
         exclusive: bool = False,
+        shared: bool = False,
     ) -> None:
         self.path = path
         self._tables = tables
         self._failure = failure
         self._exclusive = exclusive
+        self._journal = "DELETE" if shared else "WAL"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
         self._db: sqlite3.Connection
 
@@ -56,7 +60,7 @@ class SqliteFile:
             try:
                 if self._exclusive:
                     db.execute("PRAGMA locking_mode = EXCLUSIVE")
-                db.execute("PRAGMA journal_mode = WAL")
+                db.execute(f"PRAGMA journal_mode = {self._journal}")
                 # What is written here may be deleted at its source: it must outlive a power cut.
                 db.execute("PRAGMA synchronous = FULL")
                 db.executescript(self._tables)

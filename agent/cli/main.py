@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import demo, event, plan, pull_test, run, simulate, sink, trace
+from agent.cli import (
+    deadletters,
+    demo,
+    event,
+    plan,
+    pull_test,
+    run,
+    share,
+    simulate,
+    sink,
+    trace,
+    verify,
+)
 from collectors.errors import FixTheFileError, LiniError
 
 _EXIT_FAULT = 1
@@ -32,7 +44,10 @@ app.command("sink")(sink.sink)
 app.command("simulate")(simulate.simulate)
 app.command("event")(event.event)
 app.command("pull-test")(pull_test.pull_test)
+app.command("verify")(verify.verify)
+app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(trace.app, name="trace")
+app.add_typer(share.app, name="share")
 for command in entry_points(group="lini.commands"):  # rooms that `agent` may not import
     app.add_typer(command.load(), name=command.name)
 

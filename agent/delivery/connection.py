@@ -1,14 +1,14 @@
-"""One MQTT 5 connection that tells what the broker answered to each message.
+"""One MQTT connection that tells what the broker answered to each message.
 
 `aiomqtt` drops the reason codes of PUBACK, so that a message which the broker's access list
 refused looks published, and keeps the limits of CONNACK to itself. Both are added here.
+
+MQTT 3.1.1 knows neither: there every message looks taken, and only the commit tells.
 """
 
 import asyncio
 import socket
-import ssl
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,28 +19,31 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.wire.broker import Broker
 
-NOBODY_LISTENS = 0x10
-HUNG_UP = 0x80  # paho's word for a connection that ended without any
-UNSUPPORTED_VERSION = 0x84
-BAD_PASSWORD = 0x86
-NOT_AUTHORISED = 0x87
-TAKEN_OVER = 0x8E
-TOO_LARGE = 0x95
-
-_REFUSED = 0x80  # this code and all above
-_KEEPALIVE_S = 10
+KEEPALIVE_S = 10  # a frozen broker is noticed within twice as long
 _TIMEOUT_S = 5
 _ANSWER_S = 120  # a window of 20 messages takes a minute over 64 kbit/s
 _ALL_PORTS_OPEN = 65_535  # Receive Maximum of a broker that names none
 # More than this in the kernel would keep a PING behind it for longer than the keepalive.
 _SEND_BUFFER = (socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
-_PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+_V5, _V311 = aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311
+_PROTOCOLS = {"auto": _V5, "5": _V5, "3.1.1": _V311}
+
+
+class MuteBrokerError(aiomqtt.MqttError):
+    """The broker took the connection and ended it without a word."""
 
 
 class Connection(aiomqtt.Client):
     """A connection to `broker`; enter it once. Raises aiomqtt.MqttError."""
 
-    def __init__(self, broker: Broker, *, identifier: str, will: aiomqtt.Will) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        identifier: str,
+        will: aiomqtt.Will,
+        keepalive_s: int = KEEPALIVE_S,
+    ) -> None:
         super().__init__(
             broker.host,
             broker.port,
@@ -50,7 +53,7 @@ class Connection(aiomqtt.Client):
             protocol=_PROTOCOLS[broker.mqtt],
             will=will,
             timeout=_TIMEOUT_S,
-            keepalive=_KEEPALIVE_S,
+            keepalive=keepalive_s,
             max_inflight_messages=0,  # counted by the publisher
             tls_context=broker.ssl_context(),
             socket_options=[_SEND_BUFFER],
@@ -59,6 +62,8 @@ class Connection(aiomqtt.Client):
         """How many messages the broker wants to have in flight at most."""
         self.maximum_packet: int | None = None
         """The largest packet the broker takes, in bytes; None: no limit."""
+        self._is_entered = False
+        self._early_end: ReasonCode | None = None
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
 
     async def __aenter__(self) -> Self:
@@ -73,6 +78,10 @@ class Connection(aiomqtt.Client):
         except aiomqtt.MqttError:
             self._hang_up()
             raise
+        self._is_entered = True
+        if self._early_end is not None:
+            self._hang_up()
+            raise aiomqtt.MqttCodeError(self._early_end, "Disconnected at once")
         return self
 
     async def __aexit__(
@@ -113,6 +122,21 @@ class Connection(aiomqtt.Client):
         self.maximum_packet = getattr(properties, "MaximumPacketSize", None)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: Any,  # noqa: ANN401 - as in aiomqtt
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():  # aiomqtt would wait for its time-out
+            self._connected.set_exception(MuteBrokerError("hung up without a word"))
+        elif not self._is_entered:  # aiomqtt would forget what was said
+            self._early_end = reason_code
+        else:
+            super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
     def _on_publish(
         self,
         client: paho.Client,
@@ -152,78 +176,3 @@ class Connection(aiomqtt.Client):
         if self._disconnected.done() and not self._disconnected.cancelled():
             self._disconnected.exception()  # seen; asyncio complains of those never looked at
         self._client.reinitialise()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """Why there is no connection, for a technician. `slow`: trying again soon is no use."""
-
-    text: str
-    slow: bool = False
-
-
-_WRONG_LOGIN = (
-    "{broker} refuses user {user!r}\n"
-    "  → check username and password here and in the broker's password file"
-)
-_TAKEN_OVER = (
-    "{broker}: another client took over the name {name!r}\n"
-    "  → two agents have the same name: give one of them another"
-)
-_HUNG_UP = (
-    "{broker} hung up\n  → if it does so again and again: does another agent use the name "
-    "{name!r}? The broker's log tells"
-)
-_TROUBLES: dict[int, tuple[str, bool]] = {  # text, and whether trying again soon is no use
-    BAD_PASSWORD: (_WRONG_LOGIN, True),
-    NOT_AUTHORISED: (_WRONG_LOGIN, True),
-    UNSUPPORTED_VERSION: (
-        '{broker} does not speak MQTT {v}\n  → set `mqtt = "3.1.1"` for this broker',
-        True,
-    ),
-    TAKEN_OVER: (_TAKEN_OVER, True),
-    HUNG_UP: (_HUNG_UP, False),
-}
-
-
-def explain(error: BaseException, broker: Broker, identifier: str) -> Trouble:
-    """Return what is wrong and what to do about it."""
-    cause = error.__cause__ or error.__context__
-    code = _reason(error) or _reason(cause)
-    if code in _TROUBLES:
-        text, slow = _TROUBLES[code]
-        words = {"broker": broker, "user": broker.username, "name": identifier, "v": broker.mqtt}
-        return Trouble(text=text.format_map(words), slow=slow)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return Trouble(
-            text=f"{broker} shows a certificate that is not trusted: {cause.verify_message}\n"
-            "  → check ca_file, the host name, and the date of this machine",
-            slow=True,
-        )
-    if isinstance(cause, ssl.SSLError):
-        return Trouble(
-            text=f"{broker}: no TLS connection: {cause.reason or cause}\n"
-            "  → check that this port speaks TLS, and the client's own certificate",
-            slow=True,
-        )
-    return Trouble(
-        text=f"{broker}: {str(cause or error) or 'no connection'}\n"
-        "  → does the broker run, and does this machine reach it?"
-    )
-
-
-def refusal(code: int, topic: str) -> str:
-    """Return why the broker's answer means that a message goes nowhere; empty: it was taken."""
-    if code == NOBODY_LISTENS:
-        return f"nobody listens to {topic}: messages wait here\n  → is the sink running?"
-    if code >= _REFUSED:
-        return (
-            f"the broker refuses what is published to {topic} (code 0x{code:02x}): messages wait "
-            "here\n  → check the broker's access list"
-        )
-    return ""
-
-
-def _reason(error: BaseException | None) -> int | None:
-    rc = error.rc if isinstance(error, aiomqtt.MqttCodeError) else None
-    return int(rc.value) if isinstance(rc, ReasonCode) else None

@@ -8,7 +8,7 @@ its source, and the source goes on only when that commit has returned.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -33,19 +33,18 @@ class Store(Protocol):
         """Store all of it durably, or raise SpoolError and store nothing."""
 
 
+def all_of(lines: Sequence[str]) -> Sequence[str]:
+    """Hold nothing back: what a receiver gets that is not told otherwise."""
+    return lines
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UplinkSpec:
-    """One receiver of messages; `pack` compresses them. It gets `measurements` only; None: all."""
+    """One receiver of messages; `pack` compresses them. `select` makes what it gets of all lines."""
 
     name: str
     pack: bool = False
-    measurements: frozenset[str] | None = None
-
-    def wanted(self, lines: Sequence[str]) -> Sequence[str]:
-        """Return the lines that this receiver gets."""
-        if self.measurements is None:
-            return lines
-        return [each for each in lines if each.partition(",")[0] in self.measurements]
+    select: Callable[[Sequence[str]], Sequence[str]] = all_of
 
 
 @dataclass(slots=True)
@@ -146,6 +145,17 @@ class Outbox:
         self._due.set()
         await safe
 
+    async def store(self, points: Sequence[Point]) -> None:
+        """Store evidence that has no hurry and no cursor at once, even after `close`.
+
+        Raises SpoolError when the disk does not take it: the caller comes again.
+        """
+        lines = [text for text, _ in self._encoded(points)]
+        async with self._writing:
+            await self._store.append([*self._drafts("evidence", lines)], {})
+        for event in self._stored.values():
+            event.set()
+
     async def run(self) -> None:
         """Write what comes, until cancelled; then `close`."""
         loop = asyncio.get_running_loop()
@@ -223,7 +233,7 @@ class Outbox:
     def _drafts(self, kind: Kind, lines: Sequence[str]) -> Iterator[Draft]:
         """Split `lines` into messages, for each uplink."""
         for uplink in self._uplinks:
-            for part in gather(uplink.wanted(lines), self._target, MAX_BYTES - _HEADER_ROOM):
+            for part in gather(uplink.select(lines), self._target, MAX_BYTES - _HEADER_ROOM):
                 yield Draft(
                     agent=self._agent,
                     uplink=uplink.name,

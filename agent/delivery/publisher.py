@@ -15,36 +15,24 @@ from contextlib import suppress
 import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.delivery.connection import NOBODY_LISTENS, Connection, Trouble, explain, refusal
+from agent.delivery.connection import KEEPALIVE_S, Connection
+from agent.delivery.pauses import Disputes, Pauses
 from agent.delivery.session import PublisherStatus, Session, Source
 from agent.delivery.suspects import Suspects
-from agent.wire.backoff import Backoff
+from agent.delivery.trouble import NOBODY_LISTENS, Cause, Trouble, explain, refusal
 from agent.wire.broker import Broker
+from agent.wire.dialect import Dialect
 from agent.wire.message import commit_topic, data_topic, status_topic
 from collectors.errors import LiniError
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_S = 30.0  # between two tries to connect
-_STABLE_S = 30.0
 _FAREWELL_S = 1.0
 _SAID_ONCE_S = 600.0
-
-
-class Pauses:
-    """Pauses between tries to connect, by what was wrong and how long the connection lasted."""
-
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
-        self._backoff = Backoff(high_s=_LONGEST_S, uniform=chance.uniform)
-
-    def pause(self, lasted_s: float, *, slow: bool) -> float:
-        """Return how long to wait after a connection (or a try) that lasted `lasted_s`; in s."""
-        if lasted_s >= _STABLE_S:
-            self._backoff.reset()
-        if slow:
-            return self._chance.uniform(_LONGEST_S / 2, _LONGEST_S)
-        return self._backoff.next_s()
+_OLD = (
+    "was reached in MQTT 3.1.1 only: it cannot say when its access list refuses a message\n"
+    "  → messages are kept until the database confirms them, as always"
+)
 
 
 class Publisher:
@@ -52,7 +40,7 @@ class Publisher:
 
     `stored` is set by the outbox when the spool has something new. `window` bounds the messages
     in flight, as does the broker's Receive Maximum. What no commit names for `stall_s` is sent
-    again. `clock` is Unix time.
+    again. `pauses` are those between two tries to connect. `clock` is Unix time.
     """
 
     def __init__(
@@ -66,20 +54,23 @@ class Publisher:
         version: str,
         window: int = 20,
         stall_s: float = 60.0,
+        keepalive_s: int = KEEPALIVE_S,
+        pauses: Pauses | None = None,
         clock: Callable[[], float] = time.time,
-        chance: random.Random | None = None,
     ) -> None:
         self.status = PublisherStatus(since=clock())
         self._source = source
         self._stored = stored
-        self._broker = broker
+        self._dialect = Dialect(broker)
         self._agent = agent
         self._uplink = uplink
         self._version = version
         self._window = window
         self._stall_s = stall_s
+        self._keepalive_s = keepalive_s
         self._clock = clock
-        self._pauses = Pauses(chance or random.SystemRandom())
+        self._pauses = pauses or Pauses(random.SystemRandom())
+        self._disputes = Disputes()
         self._identifier = f"lini-{agent}-{uplink}"
         self._suspects = Suspects()
         self._told: dict[str, float] = {}  # what is in the log, since when
@@ -89,24 +80,41 @@ class Publisher:
         time_s = asyncio.get_running_loop().time
         while True:
             started = time_s()
+            broker = self._dialect.broker
             try:
-                await self._connect_and_serve()
+                await self._connect_and_serve(broker)
             except* aiomqtt.MqttError as errors:
-                found = [explain(each, self._broker, self._identifier) for each in _leaves(errors)]
-                trouble = max(found, key=lambda each: each.slow)
+                found = [explain(each, broker, self._identifier) for each in _leaves(errors)]
+                trouble = max(found, key=lambda each: each.weight)
             except* LiniError as errors:
-                trouble = Trouble(text=str(_leaves(errors)[0]), slow=True)
+                trouble = Trouble(text=str(_leaves(errors)[0]), cause=Cause.SETTINGS)
             _heed_cancellation()
             self._change(connected=False)
+            if self._try_another_version(trouble.cause):
+                continue
             self._tell(trouble.text)
-            await asyncio.sleep(self._pauses.pause(time_s() - started, slow=trouble.slow))
+            lasted_s = time_s() - started
+            self.status.disputed = self._disputes.ended(lasted_s, trouble.cause)
+            await asyncio.sleep(self._pauses.pause(lasted_s, trouble.cause))
 
-    async def _connect_and_serve(self) -> None:
+    def _try_another_version(self, cause: Cause) -> bool:
+        """Choose the version of MQTT for the next try; return whether that is due at once."""
+        if cause is Cause.VERSION:
+            return self._dialect.refused()
+        if cause is Cause.MUTE:
+            return self._dialect.hung_up()
+        self._dialect.ended()
+        return False
+
+    async def _connect_and_serve(self, broker: Broker) -> None:
         """Serve one connection until it breaks."""
         topic = status_topic(self._agent)
         offline = json.dumps({"online": False}).encode()
         will = aiomqtt.Will(topic, offline, qos=1, retain=True)
-        async with Connection(self._broker, identifier=self._identifier, will=will) as connection:
+        async with Connection(
+            broker, identifier=self._identifier, will=will, keepalive_s=self._keepalive_s
+        ) as connection:
+            self._dialect.took()
             await self._subscribe(connection)
             _heed_cancellation()
             session = Session(
@@ -140,7 +148,7 @@ class Publisher:
         for code in await connection.subscribe(topic, qos=1):
             if isinstance(code, ReasonCode) and code.is_failure:
                 raise LiniError(
-                    f"{self._broker} does not let {self._identifier} listen to {topic}: {code}",
+                    f"{self._dialect.broker} does not let {self._identifier} listen to {topic}: {code}",
                     "allow it in the broker's access list: without it nothing is ever confirmed",
                 )
 
@@ -150,7 +158,9 @@ class Publisher:
             self.status.since = self._clock()
         if connected:
             self.status.last_error = ""
-            self._log(logging.INFO, f"connected to {self._broker}")
+            self._log(logging.INFO, f"connected to {self._dialect.broker}")
+            if self._dialect.fell_back:
+                self._log(logging.WARNING, f"{self._dialect.broker} {_OLD}")
 
     def _tell(self, text: str) -> None:
         self.status.last_error = text

@@ -9,10 +9,11 @@ from typing import Protocol
 
 import aiomqtt
 
-from agent.delivery.connection import TOO_LARGE, Connection, refusal
+from agent.delivery.connection import Connection
 from agent.delivery.entry import SpoolStats, Stored
 from agent.delivery.lanes import Lanes, Unconfirmed
 from agent.delivery.suspects import Suspects
+from agent.delivery.trouble import TOO_LARGE, refusal
 from agent.wire.message import Commit
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class PublisherStatus:
     committed: int = 0  # safe in the database, and deleted here
     refused: int = 0  # not taken by the broker; kept and tried again
     oversize: int = 0  # times that one was larger than the broker takes; kept as well
+    disputed: bool = False  # another agent seems to use our name
     last_error: str = ""
 
 

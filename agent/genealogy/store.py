@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from agent.genealogy import entries
+from agent.genealogy import entries, ledger
 from agent.genealogy.affected import Search
 from agent.genealogy.entries import PlacementEntry, Placements
 from agent.genealogy.errors import GenealogyDownError
@@ -20,6 +20,7 @@ from agent.genealogy.near import near
 from agent.genealogy.tables import TABLES
 from agent.genealogy.trace import Reader
 from agent.genealogy.write import Writer
+from agent.model.ledger import Hour
 from agent.sqlite_file import SqliteFile
 from agent.wire.point import Point
 from collectors.process import Seen
@@ -142,6 +143,18 @@ class Genealogy(SqliteFile):
             return search.found(station)
 
         return Answer(affected=(await self._run(work),))
+
+    async def book(self) -> str:
+        """Return the name of this genealogy, which the ledger made of it bears."""
+        return await self._run(ledger.book_of)
+
+    async def due_hours(self) -> tuple[Hour, ...]:
+        """Return hours with records that `told` has not heard of; call again until there is none."""
+        return await self._run(ledger.due_hours)
+
+    async def told(self, hours: Sequence[Hour]) -> None:
+        """Note that the ledger of `hours` is stored. No record may have been kept meanwhile."""
+        await self._run(lambda db: ledger.forget_due(db, hours))
 
     async def count(self) -> int:
         """Return how many records there are."""

@@ -1,6 +1,6 @@
 """The tables of the genealogy, and how large they grow.
 
-Nothing but `known` is ever changed or deleted (and a part's kind written once): a correction is a
+Nothing but `known` and `due` is ever changed or deleted (and a part's kind written once): a correction is a
 later row, and the queries let the latest count. A record takes about 100 bytes with its share of the indexes, so a year of ten
 million records is about 1 GB; nothing is thinned out, since a part is traced as long as it lives.
 """
@@ -52,6 +52,11 @@ CREATE TABLE IF NOT EXISTS in_force (  -- from this record on, `event` holds for
     event INTEGER NOT NULL, PRIMARY KEY (source, subject, epoch, seq)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS in_force_event ON in_force (event);
+CREATE TABLE IF NOT EXISTS book (id TEXT NOT NULL);  -- one row: whose ledger it is
+CREATE TABLE IF NOT EXISTS due (  -- hours whose records the ledger has not told yet
+    source INTEGER NOT NULL, epoch INTEGER NOT NULL, hour_ns INTEGER NOT NULL,
+    PRIMARY KEY (source, epoch, hour_ns)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS known (  -- what a register held when it was last seen
     station INTEGER NOT NULL, register TEXT NOT NULL, value TEXT NOT NULL, time_ns INTEGER NOT NULL,
     PRIMARY KEY (station, register)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from agent.genealogy.count import Count
 from agent.genealogy.facts import EventFact, RecordFact
 from agent.genealogy.ids import Ids
+from agent.genealogy.ledger import mark_due
 from agent.genealogy.links import Links, PositionMap
 from collectors.process import SUBJECTS, Seen
 from collectors.sample import StationId
@@ -73,6 +74,7 @@ class Writer:
         position = self._position(source, fact, part)
         outcome = self.ids.outcome(fact.result, fact.code, fact.tags)
         self._db.execute(_RECORD, (*key, fact.time_ns, part, position, outcome))
+        mark_due(self._db, source, fact.epoch, fact.time_ns)
         in_force = dict(self._latest_of(self.ids.station(fact.station)))
         in_force |= {subject: self._told_by(fact, subject, value) for subject, value in fact.own}
         for subject, event in in_force.items():

@@ -16,7 +16,7 @@ from agent.config import LiniFile, check_links, fingerprint, site_profiles, stat
 from agent.control import server as control
 from agent.control.desk import Desk
 from agent.control.server import listening
-from agent.delivery.outbox import Outbox, UplinkSpec
+from agent.delivery.outbox import Outbox
 from agent.delivery.publisher import Publisher
 from agent.delivery.spool import Spool
 from agent.model.board import Board, Site
@@ -31,6 +31,7 @@ from agent.runtime.keeping import entering, keeping
 from agent.runtime.line import Line
 from agent.runtime.memory import Memory
 from agent.runtime.plant import PlannedBus, plan_buses, station_id
+from agent.runtime.sharing import receiver
 from agent.wire.schema import Schema
 from collectors.modbus.reading.reader import RecordReader, name_of, reader_of
 from collectors.modbus.scheduling.budget import refuse_overload
@@ -67,19 +68,21 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     _check_load(buses)
     own = folder / file.agent.profiles if file.agent.profiles else None
     schema = Schema.of(site_profiles(own))
+    receivers = [receiver(file, folder, uplink, profiles) for uplink in file.uplink]
     async with AsyncExitStack() as stack:
         data = folder / file.agent.data
         spool = await stack.enter_async_context(Spool(data / "spool.db"))
         links = file.genealogy.links()
-        kept = await stack.enter_async_context(keeping(data, links, models, spool, clock=clock))
-        uplinks = [UplinkSpec(name=uplink.name, pack=uplink.compress) for uplink in file.uplink]
         outbox = Outbox(
             spool,
-            [*uplinks, RECEIVER],
+            [*receivers, RECEIVER],
             schema,
             agent=file.agent.name,
             config_hash=fingerprint(path),
             flush_s=file.agent.flush_s,
+        )
+        kept = await stack.enter_async_context(
+            keeping(data, links, models, spool, outbox.store, clock=clock)
         )
         publishers = {
             uplink.name: Publisher(

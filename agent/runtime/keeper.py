@@ -8,7 +8,7 @@ what it gets twice changes nothing. It is written seldom, many records at once, 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from agent.delivery.entry import SpoolError, Stored
 from agent.delivery.outbox import UplinkSpec
@@ -16,6 +16,7 @@ from agent.delivery.spool import Spool
 from agent.genealogy.errors import GenealogyDownError
 from agent.genealogy.facts import MEASUREMENTS
 from agent.genealogy.store import Genealogy
+from agent.model.ledger import ledger_point
 from agent.wire import line, message
 from agent.wire.point import Point
 from collectors.process import Seen
@@ -23,16 +24,26 @@ from collectors.sample import StationId
 
 log = logging.getLogger(__name__)
 
+
+def _facts(lines: Sequence[str]) -> Sequence[str]:
+    return [each for each in lines if each.partition(",")[0] in MEASUREMENTS]
+
+
 # No uplink of a site can be called so: their names begin with a letter or digit.
-RECEIVER = UplinkSpec(name="_genealogy", measurements=MEASUREMENTS)
+RECEIVER = UplinkSpec(name="_genealogy", select=_facts)
 _EVERY_S = 10.0
 _AT_ONCE = 50  # messages of about 20 kB
 
+Tell = Callable[[Sequence[Point]], Awaitable[None]]
 AllSeen = Mapping[StationId, Mapping[str, Seen]]
 
 
 class Keeper:
-    """Keeps the genealogy up to date. `seen` tells what the watched registers held last."""
+    """Keeps the genealogy up to date, and tells the ledger that follows from it.
+
+    `seen` tells what the watched registers held last; `tell` stores points in the spool, or raises
+    SpoolError.
+    """
 
     def __init__(
         self,
@@ -40,11 +51,13 @@ class Keeper:
         genealogy: Genealogy,
         stations: Sequence[StationId],
         seen: Callable[[], AllSeen],
+        tell: Tell,
     ) -> None:
         self._spool = spool
         self._genealogy = genealogy
         self._stations = stations
         self._seen = seen
+        self._tell = tell
         self._has_maps = False
         self._written: AllSeen = {}
         self._taking = asyncio.Lock()
@@ -81,6 +94,11 @@ class Keeper:
                 self._has_maps = True
             if _texts(self._seen()) != _texts(self._written):
                 await self._keep(())
+            # Last: a spool too full for the ledger must yet be rid of what the genealogy has.
+            while due := await self._genealogy.due_hours():
+                book = await self._genealogy.book()
+                await self._tell([ledger_point(hour, book) for hour in due])
+                await self._genealogy.told(due)
 
     async def _keep(self, waiting: Sequence[Stored]) -> None:
         seen = {station: dict(each) for station, each in self._seen().items()}

@@ -12,7 +12,7 @@ from agent.genealogy.links import Links
 from agent.genealogy.store import Genealogy
 from agent.model.pull_test import pull_test_point
 from agent.model.station import StationModel
-from agent.runtime.keeper import Keeper
+from agent.runtime.keeper import Keeper, Tell
 from agent.runtime.line import Line
 from collectors.process import ProcessWatch
 from collectors.record import Event
@@ -34,6 +34,7 @@ async def keeping(
     links: Links,
     models: Sequence[StationModel],
     spool: Spool,
+    tell: Tell,
     *,
     clock: Callable[[], int],
 ) -> AsyncIterator[Kept]:
@@ -46,6 +47,7 @@ async def keeping(
             genealogy,
             [model.station for model in models],
             lambda: {station: watch.known for station, watch in watches.items()},
+            tell,
         )
         await keeper.try_to_catch_up()  # an event on its way there tells what a register held last
         for model in models:

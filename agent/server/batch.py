@@ -25,21 +25,27 @@ class Batch:
     @property
     def is_full(self) -> bool:
         """Whether it is time to write."""
-        return len(self.lines) >= MAX_LINES or self._bytes >= _MAX_BYTES
+        return len(self.lines) + len(self.letters) >= MAX_LINES or self._bytes >= _MAX_BYTES
 
     def skip(self, arrival: Arrival) -> None:
         """Add a message that brings nothing but must be acknowledged in its turn."""
         self.arrivals.append((arrival, None))
 
     def accept(self, arrival: Arrival, found: Accepted, now_ns: int) -> None:
-        """Add a message's good lines, and dead letters for its bad ones."""
+        """Add a message's good lines, and dead letters for its bad ones.
+
+        Where too many are bad, the message becomes a dead letter itself: no line is lost.
+        """
         self.arrivals.append((arrival, found.header))
         self.lines += found.lines
         self._origins += [(arrival, found.header)] * len(found.lines)
-        self._bytes += sum(map(len, found.lines))
+        self._bytes += sum(map(len, found.lines)) + sum(len(each.line) for each in found.refused)
         self.letters += [
             _letter(arrival, found.header, each.line, each.reason, now_ns) for each in found.refused
         ]
+        if found.more:
+            reason = f"{found.more} more of its lines are refused"
+            self.letters.append(_letter(arrival, found.header, arrival.payload, reason, now_ns))
 
     def refuse(self, arrival: Arrival, error: RefusedMessageError, now_ns: int) -> None:
         """Add a message that becomes a dead letter as a whole."""

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.wire import line as line_protocol
+from agent.server.lines import LineCheck
+from agent.server.window import Window
 from agent.wire import message
 from agent.wire.message import Header
-from agent.wire.schema import Schema
 from collectors.errors import LiniError
 
-FUTURE_NS = 5 * 60 * 1_000_000_000  # a stamp may be this far ahead: clocks differ
+MOST_REFUSED = 100  # lines of one message: a packed kilobyte may hold a million
 
 Allow = Callable[[str, str], bool]  # (agent, uplink) → may it deliver here?
 
@@ -24,24 +24,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A message whose sender is right: its good lines, and the bad ones beside them."""
+    """A message whose sender is right: its good lines, and the bad ones beside them.
+
+    `more` counts bad lines beyond those in `refused`.
+    """
 
     header: Header
     lines: tuple[str, ...]
     refused: tuple[Refused, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """The time that points may have, in ns since 1970, both ends included."""
-
-    first_ns: int
-    last_ns: int
-
-    @classmethod
-    def around(cls, now_ns: int, retention_ns: int) -> "Window":
-        """Return the window of a database that keeps `retention_ns`."""
-        return cls(first_ns=now_ns - retention_ns, last_ns=now_ns + FUTURE_NS)
+    more: int = 0
 
 
 class RefusedMessageError(LiniError):
@@ -57,7 +48,7 @@ class RefusedMessageError(LiniError):
 
 
 def check(
-    topic: str, payload: bytes, *, schema: Schema, window: Window, allow: Allow | None = None
+    topic: str, payload: bytes, *, lines: LineCheck, window: Window, allow: Allow | None = None
 ) -> Accepted:
     """Return what `payload` brings; bad lines are set apart without losing their neighbours.
 
@@ -71,15 +62,18 @@ def check(
         raise RefusedMessageError(str(error), _salvaged(topic, payload, allow)) from error
     if reason := _stranger(topic, found.header, allow):
         raise RefusedMessageError(reason)
-    lines: list[str] = []
+    good: list[str] = []
     refused: list[Refused] = []
+    more = 0
     for line in found.lines:
-        reason = _fault(line, schema, window)
-        if reason:
+        reason = lines.fault(line, window)
+        if not reason:
+            good.append(line)
+        elif len(refused) < MOST_REFUSED:
             refused.append(Refused(line=line, reason=reason))
         else:
-            lines.append(line)
-    return Accepted(header=found.header, lines=tuple(lines), refused=tuple(refused))
+            more += 1
+    return Accepted(header=found.header, lines=tuple(good), refused=tuple(refused), more=more)
 
 
 def _stranger(topic: str, header: Header, allow: Allow | None) -> str:
@@ -97,16 +91,3 @@ def _salvaged(topic: str, payload: bytes, allow: Allow | None) -> Header | None:
     except ValueError:
         return None
     return None if _stranger(topic, header, allow) else header
-
-
-def _fault(line: str, schema: Schema, window: Window) -> str:
-    try:
-        point = line_protocol.parse(line)
-        schema.check(point)
-    except ValueError as error:
-        return str(error)
-    if point.time_ns < window.first_ns:
-        return f"time {point.time_ns} is older than the database keeps"
-    if point.time_ns > window.last_ns:
-        return f"time {point.time_ns} lies in the future"
-    return ""

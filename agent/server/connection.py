@@ -71,7 +71,7 @@ class Connection:
         self, broker: Broker, *, client_id: str, topic: str, arrived: Callable[[Arrival], None]
     ) -> None:
         self._broker = broker
-        self._is_5 = broker.mqtt == "5"
+        self._is_5 = broker.mqtt != "3.1.1"
         self._topic = topic
         self._arrived = arrived
         self._loop = asyncio.get_running_loop()
@@ -80,6 +80,8 @@ class Connection:
         self._unsure: dict[int, asyncio.Future[Told]] = {}
         self._farewell = ""  # what the broker said at the end
         self._abandoned = False
+        self.understood = True
+        """False: the broker ended the try for the version of MQTT, or without saying why."""
         self._client: Client | None = self._make_client(client_id)
         self._thread = threading.Thread(target=self._run, name=f"mqtt {client_id}", daemon=True)
 
@@ -139,6 +141,7 @@ class Connection:
                 {"clean_start": False, "properties": _session()} if self._is_5 else {}
             )
             client.connect(self._broker.host, self._broker.port, KEEPALIVE_S, **session)
+            self.understood = False
             while not self._abandoned:
                 if client.loop(_POLL_S) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
                     break
@@ -175,10 +178,11 @@ class Connection:
     def _on_connect(
         self, client: Client, _: object, __: object, reason: ReasonCode, ___: object
     ) -> None:
+        self.understood = reason.value != _UNSUPPORTED_VERSION
         if reason.is_failure:
             hint = "check user name and password"
-            if reason.value == _UNSUPPORTED_VERSION:
-                hint = 'set `mqtt = "3.1.1"` for this broker'
+            if not self.understood:
+                hint = 'set `mqtt = "auto"` for this broker'
             self._refuse(f"{self._broker}: {reason}", hint)
             return
         if self._is_5:

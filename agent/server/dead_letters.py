@@ -1,4 +1,7 @@
-"""What could not enter the database, kept on disk for a person to look at."""
+"""What could not enter the database, kept on disk for a person to look at.
+
+The commands for people work on the file of a running sink: two processes share it.
+"""
 
 import hashlib
 import sqlite3
@@ -10,6 +13,8 @@ from agent.sqlite_file import SqliteFile
 from collectors.errors import LiniError
 
 MAX_BYTES = 64 * 2**20
+Span = tuple[int, int]  # ids, both ends included
+ALL: Span = (1, 2**63 - 1)
 _COLUMNS = ("id", "time_ns", "topic", "header", "reason", "content")
 
 _TABLES = """
@@ -67,7 +72,7 @@ class DeadLetters(SqliteFile):
     """
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
-        super().__init__(path, tables=_TABLES, failure=_broken)
+        super().__init__(path, tables=_TABLES, failure=_broken, shared=True)
         self._max_bytes = max_bytes
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
@@ -78,12 +83,15 @@ class DeadLetters(SqliteFile):
         if letters:
             await self._run(lambda db: self._add(db, letters))
 
-    async def letters(self, *, limit: int = 100, after_id: int = 0) -> list[DeadLetter]:
+    async def letters(
+        self, *, limit: int = 100, after_id: int = 0, last_id: int = ALL[1]
+    ) -> list[DeadLetter]:
         """Return up to `limit` letters in the order they came, from the one after `after_id`."""
         rows = await self._run(
             lambda db: db.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM letter WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - our own names
-                (after_id, limit),
+                f"SELECT {', '.join(_COLUMNS)} FROM letter"  # noqa: S608 - our own names
+                " WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+                (after_id, last_id, limit),
             ).fetchall()
         )
         return [DeadLetter(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
@@ -96,11 +104,11 @@ class DeadLetters(SqliteFile):
         """Return how many letters ever made room for newer ones."""
         return await self._number("SELECT pushed_out FROM total")
 
-    async def remove(self, ids: Iterable[int]) -> int:
+    async def remove(self, spans: Iterable[Span]) -> int:
         """Delete letters that were dealt with; return how many there were."""
-        rows = [(each,) for each in ids]
+        rows = list(spans)
         return await self._run(
-            lambda db: db.executemany("DELETE FROM letter WHERE id = ?", rows).rowcount
+            lambda db: db.executemany("DELETE FROM letter WHERE id BETWEEN ? AND ?", rows).rowcount
         )
 
     def _open(self) -> None:
@@ -126,4 +134,4 @@ class DeadLetters(SqliteFile):
 
 
 def _broken(what: str) -> DiskError:
-    return DiskError(what, "check the disk")
+    return DiskError(what, "check the disk, and that this user may write there")

@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 
 from agent.server.batch import Batch
-from agent.server.checks import Allow, RefusedMessageError, Window, check
+from agent.server.checks import Allow, RefusedMessageError, check
 from agent.server.commits import Commits, Stream
 from agent.server.connection import (
     Arrival,
@@ -24,9 +24,12 @@ from agent.server.connection import (
     Told,
 )
 from agent.server.dead_letters import DeadLetter, DeadLetters, DiskError
+from agent.server.lines import LineCheck
+from agent.server.window import Window
 from agent.server.writer import HOLD_S, Writer
 from agent.wire.backoff import Backoff
 from agent.wire.broker import Broker
+from agent.wire.dialect import Dialect
 from agent.wire.message import TOPIC_ROOT, Commit, commit_topic
 from agent.wire.schema import Schema
 from agent.wire.store import Store
@@ -77,7 +80,8 @@ class Sink:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._broker = broker
-        self._schema = schema
+        self._dialect = Dialect(broker)
+        self._line_check = LineCheck(schema)
         self._dead_letters = dead_letters
         self._client_id = client_id
         self._retention_ns = round(retention.total_seconds() * 1e9)
@@ -127,15 +131,26 @@ class Sink:
     # The connection ------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        connection = Connection(
-            self._broker,
+        self._dialect.ended()
+        connection = self._make_connection()
+        try:
+            await connection.open()
+        except LiniError:
+            if connection.understood or not self._dialect.hung_up():
+                raise
+            connection = self._make_connection()
+            await connection.open()
+        self._dialect.took()
+        self._connection = connection
+        self._news.set()
+
+    def _make_connection(self) -> Connection:
+        return Connection(
+            self._dialect.broker,
             client_id=self._client_id,
             topic=self._topic,
             arrived=self._arrivals.put_nowait,
         )
-        await connection.open()
-        self._connection = connection
-        self._news.set()
 
     async def _try_to_commit(self) -> None:
         """Raise BrokerRefusedError unless we may tell agents what is safe.
@@ -208,7 +223,7 @@ class Sink:
             found = check(
                 arrival.topic,
                 arrival.payload,
-                schema=self._schema,
+                lines=self._line_check,
                 window=Window.around(now_ns, self._retention_ns),
                 allow=self._allow,
             )

@@ -22,25 +22,30 @@ _log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Writes to one store, one write at a time, so that the last of two values wins."""
+    """Writes to one store, one write at a time, so that the last of two values wins.
+
+    Unless `patient`, trouble that is not the lines' own is raised as the StoreError it is.
+    """
 
     def __init__(
         self,
         store: Store,
         *,
+        patient: bool = True,
         backoff: Backoff | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.held = ""  # why nothing is written now; empty while all is well
         self._told: type[StoreError] | None = None  # the kind of trouble that is in the log
         self._store = store
+        self._patient = patient
         self._backoff = backoff or Backoff()
         self._sleep = sleep
 
     async def write(self, lines: Sequence[str]) -> dict[int, str]:
         """Return when every line is in the store, but for the bad ones: index → reason.
 
-        One bad line among n costs at most 2·⌈log2 n⌉ writes more. Tries for ever.
+        One bad line among n costs at most 2·⌈log2 n⌉ writes more. Tries for ever if patient.
         """
         refused: dict[int, str] = {}
         spans = [
@@ -59,6 +64,8 @@ class Writer:
                 middle = (start + stop) // 2
                 spans += [(middle, stop), (start, middle)]
             except StoreError as error:
+                if not self._patient:
+                    raise
                 spans.append((start, stop))
                 self._hold(error)
                 await self._sleep(self._wait_s(error))

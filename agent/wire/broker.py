@@ -7,8 +7,9 @@ from typing import Literal
 
 from collectors.errors import FixTheFileError
 
-# With 3.1.1 a broker says success to what its access list refuses; the commits still tell.
-MqttVersion = Literal["5", "3.1.1"]
+# "auto" is 5, or 3.1.1 where the broker does not know 5. With 3.1.1 a broker says success to what
+# its access list refuses; the commits still tell.
+MqttVersion = Literal["auto", "5", "3.1.1"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Broker:
     ca_file: Path | None = None  # None: the system's authorities
     cert_file: Path | None = None  # the client's own certificate, for mutual TLS
     key_file: Path | None = None
-    mqtt: MqttVersion = "5"
+    mqtt: MqttVersion = "auto"
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"

@@ -56,22 +56,27 @@ def parse(line: str) -> Point:
 
     Raises ValueError for anything that `encode` does not make.
     """
-    head, *rest = _split(line, _PLAIN, " ", most=1)
-    fields, found, time = "".join(rest).rpartition(" ")
-    if not found:
-        raise ValueError("a line is `measurement,tags fields time`")
-    measurement, *tags = _split(head, _PLAIN, ",")
-    point = Point(
-        measurement=_unescape(measurement),
-        tags={key: "" if value == "-" else _unescape(value) for key, value in _pairs(tags)},
-        fields={key: _parse_field(value) for key, value in _pairs(_split(fields, _QUOTED, ","))},
-        time_ns=int(time),
-    )
+    point = read(line)
     # One spelling only: no doubled keys, unsorted tags, needless escapes or digits of other
     # scripts, which the database might read in another way than we do.
     if encode(point) != line:
         raise ValueError("the line is not spelt as Lini spells it")
     return point
+
+
+def read(line: str) -> Point:
+    """Return the point of a line that is known to come from `encode`; what others make, `parse`."""
+    head, *rest = _split(line, _PLAIN, " ", most=1)
+    fields, found, time = "".join(rest).rpartition(" ")
+    if not found:
+        raise ValueError("a line is `measurement,tags fields time`")
+    measurement, *tags = _split(head, _PLAIN, ",")
+    return Point(
+        measurement=_unescape(measurement),
+        tags={key: "" if value == "-" else _unescape(value) for key, value in _pairs(tags)},
+        fields={key: _parse_field(value) for key, value in _pairs(_split(fields, _QUOTED, ","))},
+        time_ns=int(time),
+    )
 
 
 def _clean(name: str) -> str:

@@ -31,6 +31,7 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "formation_cycle": (*_PLACE, "channel", "result", "code"),
     "alarm": (*_PLACE, "code", "priority"),
     "event": (*_PLACE, "kind"),
+    "ledger": (*_PLACE, "kind", "book"),
     "agent": ("site", "agent"),
     "bus": ("site", "agent", "bus"),
     "device": _PLACE,
@@ -127,6 +128,13 @@ _FIXED: Mapping[str, Mapping[str, FieldType]] = {
         "since_ms": "int",  # when `value_before` was seen last
         "note": "str",
         "by": "str",
+    },
+    "ledger": {  # the records of one kind and epoch that a station made in the hour of the row
+        "epoch": "int",
+        "count": "int",
+        "first_seq": "int",
+        "last_seq": "int",
+        "numbers": "str",  # as 1-57,60-100; "" if these are too many ranges
     },
     "agent": {
         "version": "str",

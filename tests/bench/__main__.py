@@ -7,7 +7,7 @@ are of two things measured side by side in one run. A busy machine misses target
 import subprocess
 import sys
 
-_FILES = ("edge_path", "requests", "serial_lines", "faults", "formation_scale", "genealogy")
+_FILES = ("edge_path", "requests", "serial_lines", "faults", "formation_scale", "genealogy", "sink")
 
 
 def main() -> int:

@@ -13,7 +13,8 @@ import aiomqtt
 import pytest
 
 from agent.config import LiniFile, SinkFile, load_edge, load_sink, station_profiles
-from agent.delivery.connection import NOBODY_LISTENS, NOT_AUTHORISED, Connection
+from agent.delivery.connection import Connection
+from agent.delivery.trouble import NOBODY_LISTENS, NOT_AUTHORISED
 from agent.wire.broker import Broker
 from agent.wire.message import commit_topic, data_topic, status_topic
 from tests.services.certificates import Authority, KeyPair

@@ -16,6 +16,7 @@ from agent.genealogy.store import Genealogy
 from agent.model.station import StationModel
 from agent.runtime.keeper import RECEIVER, Keeper
 from agent.runtime.line import Line
+from agent.wire import line, message
 from agent.wire.point import Point
 from agent.wire.schema import Schema
 from collectors.process import ProcessWatch
@@ -29,6 +30,11 @@ PROFILE = shipped()["spot-welder-plc"]
 UPLINK = UplinkSpec(name="oem")
 
 
+def outbox_of(spool: Spool) -> Outbox:
+    schema = Schema.of([PROFILE])
+    return Outbox(spool, [UPLINK, RECEIVER], schema, agent="pi", config_hash="0badcafe")
+
+
 class Agent:
     """The part of an agent between the machines and the two files."""
 
@@ -36,9 +42,9 @@ class Agent:
         self.spool = spool
         self.genealogy = genealogy
         self.watch = watch
-        self.keeper = Keeper(spool, genealogy, [WELDER], lambda: {WELDER: watch.known})
-        self.outbox = Outbox(
-            spool, [UPLINK, RECEIVER], Schema.of([PROFILE]), agent="pi", config_hash="0badcafe"
+        self.outbox = outbox_of(spool)
+        self.keeper = Keeper(
+            spool, genealogy, [WELDER], lambda: {WELDER: watch.known}, self.outbox.store
         )
         model = StationModel(WELDER, PROFILE.title, PROFILE, now_ns=START_NS)
         self.line = Line(
@@ -62,7 +68,7 @@ async def agent_in(folder: Path, *, caught_up: bool = True) -> AsyncIterator[Age
     """Run one; leaving is as a kill: what it has not taken from the spool stays there."""
     async with Spool(folder / "spool.db") as spool, Genealogy(folder / "g.db") as genealogy:
         if caught_up:
-            await Keeper(spool, genealogy, [], dict).catch_up()
+            await Keeper(spool, genealogy, [], dict, outbox_of(spool).store).catch_up()
         watch = ProcessWatch(PROFILE, WELDER, await genealogy.known(WELDER))
         agent = Agent(spool, genealogy, watch)
         running = asyncio.create_task(agent.outbox.run())
@@ -92,7 +98,8 @@ async def test_records_go_from_the_spool_into_the_genealogy(tmp_path: Path) -> N
         await agent.keeper.catch_up()
         assert await seqs(agent.genealogy) == [1, 2]
         assert (await agent.spool.stats(RECEIVER.name)).messages == 0
-        (sent,) = await agent.spool.peek("oem", 0, 10)
+        sent, ledger = await agent.spool.peek("oem", 0, 10)
+        assert b'numbers="1-2"' in ledger.payload
         assert sent.payload.count(b"\n") == 5
 
 
@@ -239,3 +246,48 @@ async def test_control_an_agent_that_does_not_catch_up_first_invents_a_change(
         await agent.see(60, recipe=4)
         text = b"".join(each.payload for each in await agent.spool.peek("oem", 0, 99)).decode()
     assert text.count("kind=recipe_changed") == 2
+
+
+async def ledger(spool: Spool) -> list[str]:
+    """Return the numbers that the ledger told, in the order it told them."""
+    return [
+        str(point.fields["numbers"])
+        for stored in await spool.peek("oem", 0, 100)
+        for text in message.decode(stored.payload).lines
+        if (point := line.parse(text)).measurement == "ledger"
+    ]
+
+
+async def test_the_ledger_grows_with_what_is_stored_and_is_told_once(tmp_path: Path) -> None:
+    """After the records, and not at all while nothing is new; also once the outbox is closed."""
+    async with agent_in(tmp_path) as agent:
+        for seq in (1, 2):
+            await agent.store([weld(seq, "M1")])
+            await agent.keeper.catch_up()
+            await agent.keeper.catch_up()
+        assert await ledger(agent.spool) == ["1-1", "1-2"]
+        await agent.store([weld(4, "M1")])
+        await agent.outbox.close()
+        await agent.keeper.catch_up()
+        assert await ledger(agent.spool) == ["1-1", "1-2", "1-2,4-4"]
+
+
+@pytest.mark.parametrize("step", ["tell", "told"])
+async def test_a_kill_before_the_ledger_is_told_only_delays_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Before it is stored, or before that is noted: then the same row comes twice."""
+    async with agent_in(tmp_path) as agent:
+        await agent.store([weld(1, "M1")])
+
+        async def killed(*_: object) -> None:
+            raise SpoolError("the power failed")
+
+        monkeypatch.setattr(
+            *{"tell": (agent.keeper, "_tell"), "told": (agent.genealogy, "told")}[step], killed
+        )
+        with pytest.raises(SpoolError):
+            await agent.keeper.catch_up()
+        assert (await agent.spool.stats(RECEIVER.name)).messages == 0
+    async with agent_in(tmp_path) as agent:
+        assert await ledger(agent.spool) == ["1-1"] * (1 if step == "tell" else 2)

@@ -1,5 +1,6 @@
 """A batch knows when it is full, and whose each line is."""
 
+import dataclasses
 from typing import cast
 
 from agent.server.batch import Batch
@@ -60,3 +61,28 @@ def test_a_batch_is_full_by_lines_or_by_bytes() -> None:
         assert not batch.is_full
     batch.accept(arrival(7), accepted(7, "a" * 2**20), now_ns=1)
     assert batch.is_full
+
+
+def test_a_message_of_too_many_bad_lines_is_kept_itself() -> None:
+    """Lines that have no letter of their own are in the message's."""
+    batch = Batch()
+    found = dataclasses.replace(accepted(1, refused=(Refused(line="x", reason="bad"),)), more=7)
+    batch.accept(arrival(1, b"all of it"), found, now_ns=1)
+    assert [(each.content, each.reason) for each in batch.letters] == [
+        (b"x", "bad"),
+        (b"all of it", "7 more of its lines are refused"),
+    ]
+
+
+def test_refused_lines_fill_a_batch_too() -> None:
+    """Rubbish is held in memory like anything else."""
+    rubbish = tuple(Refused(line="x", reason="bad") for _ in range(100))
+    batch = Batch()
+    for seq in range(MAX_LINES // 100):
+        assert not batch.is_full
+        batch.accept(arrival(seq), accepted(seq, refused=rubbish), now_ns=1)
+    assert batch.is_full
+    long = Batch()
+    for seq in range(9):
+        long.accept(arrival(seq), accepted(seq, refused=(Refused(line="x" * 10**6, reason=""),)), 1)
+    assert long.is_full

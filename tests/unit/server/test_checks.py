@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from agent.server.checks import FUTURE_NS, Accepted, RefusedMessageError, Window, check
+from agent.server.checks import MOST_REFUSED, Accepted, RefusedMessageError, check
+from agent.server.lines import LineCheck
+from agent.server.window import FUTURE_NS, Window
 from agent.wire import message
 from agent.wire.message import Header, Message
 from agent.wire.schema import Schema
@@ -13,7 +15,7 @@ from agent.wire.schema import Schema
 DAY_NS = 86_400_000_000_000
 NOW_NS = 1_800_000_000_000_000_000
 WINDOW = Window.around(NOW_NS, 30 * DAY_NS)
-SCHEMA = Schema.of([])
+LINES = LineCheck(Schema.of([]))
 TOPIC = "lini/v1/data/pi1/home"
 HEADER = Header(
     agent="pi1", uplink="home", epoch="00000000000000aa", seq=7, first=5, config="0badcafe"
@@ -30,7 +32,7 @@ def body(*lines: str, pack: bool = False, **changes: Any) -> bytes:
 
 
 def checked(payload: bytes, topic: str = TOPIC) -> Accepted:
-    return check(topic, payload, schema=SCHEMA, window=WINDOW)
+    return check(topic, payload, lines=LINES, window=WINDOW)
 
 
 def refusal(payload: bytes, topic: str = TOPIC) -> RefusedMessageError:
@@ -91,12 +93,12 @@ def test_only_those_on_the_list_may_deliver() -> None:
     def allow(agent: str, uplink: str) -> bool:
         return (agent, uplink) == ("pi1", "home")
 
-    check(TOPIC, body(event()), schema=SCHEMA, window=WINDOW, allow=allow)
+    check(TOPIC, body(event()), lines=LINES, window=WINDOW, allow=allow)
     with pytest.raises(RefusedMessageError, match="not on the list") as refused:
         check(
             "lini/v1/data/pi2/home",
             body(event(), agent="pi2"),
-            schema=SCHEMA,
+            lines=LINES,
             window=WINDOW,
             allow=allow,
         )
@@ -116,3 +118,9 @@ def test_a_broken_message_with_a_true_header_can_be_settled() -> None:
     broken = body(event()) + b"\xff\n"
     assert refusal(broken).header == HEADER
     assert refusal(broken, "lini/v1/data/pi2/home").header is None
+
+
+def test_only_so_many_bad_lines_are_set_apart() -> None:
+    """The rest are counted; no good line pays for them."""
+    found = checked(body(*["rubbish"] * (MOST_REFUSED + 5), event(), pack=True))
+    assert (len(found.refused), found.more, found.lines) == (MOST_REFUSED, 5, (event(),))

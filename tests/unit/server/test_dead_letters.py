@@ -36,7 +36,7 @@ async def test_it_is_on_the_disk_when_add_returns(tmp_path: Path) -> None:
         assert other.execute("SELECT count(*) FROM letter").fetchone() == (1,)
         other.close()
         assert letters._db.execute("PRAGMA synchronous").fetchone() == (2,)
-        assert letters._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert letters._db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
 async def test_the_same_line_of_the_same_message_is_kept_once(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ async def test_letters_are_read_in_pages_and_removed(tmp_path: Path) -> None:
         first = await letters.letters(limit=4)
         rest = await letters.letters(after_id=first[-1].id)
         assert [each.content[:4] for each in first + rest] == [b"%04d" % n for n in range(10)]
-        assert await letters.remove([each.id for each in first] + [12345]) == 4
+        assert await letters.remove([(1, first[-1].id), (12345, 12345)]) == 4
         await letters.add([letter(b"%04d" % number * 25) for number in range(20, 24)])
         assert (await letters.count(), await letters.pushed_out()) == (10, 0)
 
