@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SERVICES := mosquitto influxdb libmodbus-dev gcc libc6-dev chromium chromium-driver systemd openssl strace
+SERVICES := mosquitto influxdb nats-server libmodbus-dev gcc libc6-dev chromium chromium-driver systemd openssl strace
 LOCK := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
@@ -32,6 +32,7 @@ format: $(READY) ## Format the code
 bench: $(READY) ## Measure speed and memory against their targets (nothing else should run)
 	$(BIN)/python -m tests.bench $(ONLY)
 
+torture: SERVICES += rabbitmq-server
 torture: $(READY) services ## Run the long tests with faults: SECONDS=600 SEED=1 by default
 	LINI_TORTURE_SECONDS=$(or $(SECONDS),600) LINI_TORTURE_SEED=$(or $(SEED),1) \
 		$(BIN)/pytest -q --timeout=0 tests/torture
