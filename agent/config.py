@@ -77,6 +77,7 @@ class AgentTable(Strict):
     data: Path = Path("lini-data")
     profiles: Path | None = None  # folder of the site's own profiles
     max_spool_mb: Annotated[int, Field(ge=16)] = 2000
+    min_free_mb: Annotated[int, Field(ge=0)] = 200  # that the spool leaves of the disk
     flush_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
 
     @model_validator(mode="after")

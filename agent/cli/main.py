@@ -16,6 +16,7 @@ from agent.cli import (
     share,
     simulate,
     sink,
+    spool,
     trace,
     verify,
 )
@@ -47,6 +48,7 @@ app.command("pull-test")(pull_test.pull_test)
 app.command("verify")(verify.verify)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(trace.app, name="trace")
+app.add_typer(spool.app, name="spool")
 app.add_typer(share.app, name="share")
 for command in entry_points(group="lini.commands"):  # rooms that `agent` may not import
     app.add_typer(command.load(), name=command.name)

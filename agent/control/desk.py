@@ -7,6 +7,7 @@ from agent.control.requests import (
     Enter,
     Entry,
     ListOrphans,
+    OfSpool,
     Place,
     Request,
     Resolve,
@@ -26,6 +27,10 @@ class AskTheAgentError(LiniError):
 
 async def _nothing() -> None:
     pass
+
+
+async def _no_spool(_: OfSpool) -> object:
+    raise AskTheAgentError("no agent runs that has a spool", "look at its file: `lini spool`")
 
 
 async def _no_agent(request: Entry) -> None:
@@ -51,16 +56,20 @@ class Desk:
         *,
         catch_up: Callable[[], Awaitable[None]] = _nothing,
         enter: Callable[[Entry], Awaitable[None]] = _no_agent,
+        spool: Callable[[OfSpool], Awaitable[object]] = _no_spool,
     ) -> None:
         self._genealogy = genealogy
         self._catch_up = catch_up
         self._enter = enter
+        self._spool = spool
 
-    async def answer(self, request: Request) -> Answer | Queue | Placements | Done:
+    async def answer(self, request: Request) -> object:
         """Return the answer to a request. Raises LiniError when there is none."""
         if isinstance(request, Entry):
             await self._enter(request)
             return Done(count=1)
+        if isinstance(request, OfSpool):
+            return await self._spool(request)
         await self._catch_up()
         if isinstance(request, Place | Resolve):
             return await self._write(request)

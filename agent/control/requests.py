@@ -106,6 +106,22 @@ class EnterPullTest(Strict):
     by: _Text
 
 
+class SpoolOverview(Strict):
+    """The spool at a glance."""
+
+    do: Literal["spool_overview"] = "spool_overview"
+
+
+class SpoolPage(Strict):
+    """Messages that wait for `uplink`, with numbers behind `after`."""
+
+    do: Literal["spool_page"] = "spool_page"
+    uplink: Annotated[str, Field(max_length=65)]
+    after: _Number = 0
+    limit: Annotated[int, Field(ge=1, le=20)] = 20
+
+
 Entry = Enter | EnterPullTest
-Request = Trace | TraceLot | TraceInterval | ListOrphans | Resolve | Place | Entry
+OfSpool = SpoolOverview | SpoolPage
+Request = Trace | TraceLot | TraceInterval | ListOrphans | Resolve | Place | Entry | OfSpool
 REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])

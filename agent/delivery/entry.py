@@ -50,15 +50,28 @@ class SpoolStats:
     committed: int  # everything up to this number has left the spool
 
 
+def is_packed(payload: bytes) -> bool:
+    """Return whether a stored message went through zlib."""
+    return payload.startswith(b"x")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much the spool may hold, and what must stay free of the disk, in bytes."""
+
+    max_bytes: int
+    min_free: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
     """Telemetry given up because the spool was full: what a gap event has to tell."""
 
     uplink: str
+    how: Literal["thinned", "dropped"]  # thinned: of each series one row in ten is left
     first_seq: int
     last_seq: int
-    messages: int
-    lines: int
+    lines: int  # that are gone
     since_ns: int  # when the oldest and the newest of them were stored
     until_ns: int
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.delivery.entry import Draft, Kind, SpoolError
+from agent.wire import line
 from agent.wire.encoder import Encoder
 from agent.wire.message import MAX_BYTES
 from agent.wire.point import Point
@@ -104,6 +105,7 @@ class Outbox:
         self.status = OutboxStatus()
         self._store = store
         self._uplinks = uplinks
+        self._schema = schema
         self._encoder = Encoder(schema)
         self._agent = agent
         self._config = config_hash
@@ -155,6 +157,11 @@ class Outbox:
             await self._store.append([*self._drafts("evidence", lines)], {})
         for event in self._stored.values():
             event.set()
+
+    def drafts(self, point: Point) -> list[Draft]:
+        """Return the messages that bring one point to all who want it. Any thread may call it."""
+        text = line.encode(self._schema.coerce(point))
+        return [*self._drafts("evidence", [text])]
 
     async def run(self) -> None:
         """Write what comes, until cancelled; then `close`."""

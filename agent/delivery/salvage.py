@@ -11,13 +11,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.delivery.entry import Draft, Salvage
-from agent.delivery.spool_file import SEQ_BITS, SpoolFile
+from agent.delivery.entry import Draft, Salvage, is_packed
+from agent.delivery.spool_file import SpoolFile
+from agent.delivery.spool_rows import SEQ_BITS
 from agent.wire.message import decode
 from collectors.record import Cursor
 
 _PARTS = ("", "-wal", "-shm")
-_FIRST_BYTE_OF_ZLIB = b"x"
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -120,7 +120,7 @@ def _draft(old: sqlite3.Connection, key: int) -> tuple[Draft, int] | None:
         config=message.header.config,
         kind="telemetry" if kind == "telemetry" else "evidence",
         lines=message.lines,
-        pack=payload.startswith(_FIRST_BYTE_OF_ZLIB),
+        pack=is_packed(payload),
     )
     return draft, at_ns
 

@@ -8,6 +8,7 @@ must never be retried: the kernel may have thrown the data away and call the sec
 import asyncio
 import fcntl
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Self, TypeVar
 from agent.delivery.entry import (
     Draft,
     Dropped,
+    Limits,
     Salvage,
     SpoolError,
     SpoolRefusedError,
@@ -25,7 +27,9 @@ from agent.delivery.entry import (
     Stored,
 )
 from agent.delivery.salvage import damaged_name, error_code, is_damage, move_away, salvage
-from agent.delivery.spool_file import DamageError, SpoolFile
+from agent.delivery.shedding import Tell, room, shed
+from agent.delivery.spool_file import SpoolFile
+from agent.delivery.spool_rows import DamageError
 from collectors.record import Cursor
 
 T = TypeVar("T")
@@ -35,12 +39,16 @@ _SALVAGE_NEXT = "it is set aside at the next use, and what can be read of it goe
 _NO_CURSORS: Mapping[str, Cursor] = {}
 
 
+def _disk_free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
 class Spool:
     """Messages and cursors in one file. Open with `async with`.
 
     Entering raises SpoolRefusedError when another agent holds the file or a newer version made
-    it, and SpoolError when the disk fails, as does every method. `cap_bytes` bounds the file.
-    `clock` is the wall clock in ns.
+    it, and SpoolError when the disk fails, as does every method. `cap_bytes` bounds the file,
+    whatever is in it. `clock` is the wall clock in ns; `disk_free` tells what the disk has left.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class Spool:
         *,
         cap_bytes: int = _CAP_BYTES,
         clock: Callable[[], int] = time.time_ns,
+        disk_free: Callable[[Path], int] = _disk_free,
     ) -> None:
         self.path = path
         self.epoch = ""
@@ -57,6 +66,7 @@ class Spool:
         """What became of a damaged file, None when there was none."""
         self._cap_bytes = cap_bytes
         self._clock = clock
+        self._disk_free = disk_free
         self._file: SpoolFile | None = None
         self._lock: int | None = None
         self._checked = False
@@ -92,12 +102,21 @@ class Spool:
         """
         return await self._run(lambda file: file.commit(uplink, epoch, ranges))
 
-    async def trim(self, uplink: str, max_bytes: int) -> Dropped | None:
-        """Drop the oldest telemetry of `uplink` beyond `max_bytes`; never evidence.
+    async def trim(self, limits: Limits, tell: Tell) -> Dropped | None:
+        """Give up telemetry beyond the limits, a part at a time; never evidence.
 
-        Returns what was dropped, for the caller to send as a gap event.
+        The messages that `tell` makes of it, on the spool's own thread, are in the same commit.
+        Returns what was given up, None when that was not needed or nothing can be.
         """
-        return await self._run(lambda file: file.trim(uplink, max_bytes))
+        return await self._run(lambda file: self._trim(file, limits, tell))
+
+    async def room(self, limits: Limits) -> int:
+        """Return how many bytes more fit into the limits; below zero there are too many."""
+        return await self._run(lambda file: self._room(file, limits))
+
+    async def uplinks(self) -> list[str]:
+        """Return the names of all that ever had a message."""
+        return await self._run(SpoolFile.uplinks)
 
     async def stats(self, uplink: str) -> SpoolStats:
         """Return how much waits for `uplink`."""
@@ -106,6 +125,13 @@ class Spool:
     async def cursor(self, name: str) -> Cursor:
         """Return the cursor last stored under `name`; a fresh one before the first."""
         return await self._run(lambda file: file.cursor(name))
+
+    def _room(self, file: SpoolFile, limits: Limits) -> int:
+        return room(file, limits, self._disk_free(self.path.parent))
+
+    def _trim(self, file: SpoolFile, limits: Limits, tell: Tell) -> Dropped | None:
+        left = self._room(file, limits)
+        return shed(file, -left, self._clock(), tell) if left < 0 else None
 
     async def _run(self, work: Callable[[SpoolFile], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
@@ -125,6 +151,7 @@ class Spool:
                 self._drop_file(damaged=is_damage(error))
             raise SpoolError(f"{self.path}: {error}", _next_step(error)) from error
         except OSError as error:
+            self._unlock()
             raise SpoolError(
                 f"{self.path}: {error}", "check the disk and the rights of the folder"
             ) from error
@@ -182,9 +209,14 @@ class Spool:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+        if not damaged:
+            self._unlock()
 
     def _close(self) -> None:
         self._drop_file(damaged=False)
+
+    def _unlock(self) -> None:
+        """Let go of the disk altogether: one that has failed can only so be mounted anew."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

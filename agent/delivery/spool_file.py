@@ -10,16 +10,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from agent.delivery.entry import Draft, Dropped, SpoolError, SpoolRefusedError, SpoolStats, Stored
+from agent.delivery.entry import Draft, Kind, SpoolError
+from agent.delivery.spool_rows import SCHEMA_VERSION, DamageError, SpoolRows, Stream, refuse_foreign
 from agent.wire.message import Header, Message, encode
 from collectors.record import Cursor
-
-SCHEMA_VERSION = 2  # 2: a cursor has a mark
-SEQ_BITS = 40
-_SEQ_MASK = (1 << SEQ_BITS) - 1
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -39,46 +35,18 @@ CREATE TABLE cursor (
 _CHECK_S = 10  # a backlog of weeks takes longer to read; the rest is checked as it is used
 _CHECKPOINT_PAGES = 256
 _SNAPSHOT_EVERY = 64  # messages; saves writing one page more for each of them
-_KEPT_AFTER_TRIM = 0.95  # of the limit, so that a full spool is not trimmed at every flush
 
 
-class DamageError(Exception):
-    """The file's content is not what was written."""
-
-
-@dataclass(slots=True)
-class _Stream:
-    """Counts of one uplink: a snapshot in the file, brought up to date by the rows behind it.
-
-    A number is never used again: it is in a row, and the snapshot follows whenever rows go.
-    """
-
-    number: int
-    next_seq: int = 1
-    messages: int = 0
-    bytes: int = 0
-    unsaved: int = 0
-
-    def id(self, seq: int) -> int:
-        return self.number << SEQ_BITS | seq
-
-    def span(self, low: int, high: int) -> tuple[int, int]:
-        """Return the ids of a range of numbers, without those of any other stream."""
-        newest = self.next_seq - 1
-        return self.id(min(max(low, 1), newest + 1)), self.id(min(high, newest))
-
-
-class SpoolFile:
-    """An open spool file. Methods raise sqlite3.Error, or DamageError."""
+class SpoolFile(SpoolRows):
+    """An open spool file of this agent. Methods raise sqlite3.Error, or DamageError."""
 
     def __init__(self, path: Path, *, cap_bytes: int, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._streams: dict[str, _Stream] = {}
         path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None)
+        super().__init__(sqlite3.connect(path, isolation_level=None))
         try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._refuse_foreign(path)
+            refuse_foreign(self._db, path)
             self._configure(path, cap_bytes)
             self.epoch = self._made()
         except BaseException:
@@ -114,17 +82,17 @@ class SpoolFile:
 
     def store(self, draft: Draft, at_ns: int) -> None:
         """Give one message its number and store its bytes, inside a transaction."""
-        stream = self._stream(draft.uplink)
+        stream = self.stream(draft.uplink)
         if not stream.number:
             self._db.execute("INSERT INTO stream VALUES (NULL, ?, 1, 0, 0)", [draft.uplink])
-            stream = self._stream(draft.uplink)
+            stream = self.stream(draft.uplink)
         seq = stream.next_seq
         header = Header(
             agent=draft.agent,
             uplink=draft.uplink,
             epoch=self.epoch,
             seq=seq,
-            first=self._oldest(stream)[0] or seq,
+            first=self.oldest(stream)[0] or seq,
             config=draft.config,
         )
         payload = encode(Message(header=header, lines=draft.lines), pack=draft.pack)
@@ -153,84 +121,13 @@ class SpoolFile:
             [name, cursor.epoch, cursor.seq, cursor.mark],
         )
 
-    def cursor(self, name: str) -> Cursor:
-        """Return the stored cursor, or that of a source never read."""
-        row = self._db.execute(
-            "SELECT epoch, seq, mark FROM cursor WHERE name = ?", [name]
-        ).fetchone()
-        return Cursor(epoch=row[0], seq=row[1], mark=row[2]) if row else Cursor()
-
-    def peek(self, uplink: str, after: int, limit: int) -> list[Stored]:
-        """Return up to `limit` messages with seq > `after`, in order."""
-        stream = self._stream(uplink)
-        rows = self._db.execute(
-            "SELECT id, kind, payload, crc FROM message"
-            " WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-            [*stream.span(after + 1, stream.next_seq), limit],
-        ).fetchall()
-        for key, _, payload, crc in rows:
-            if zlib.crc32(payload) != crc:
-                raise DamageError(f"message {key & _SEQ_MASK} of {uplink} has a wrong checksum")
-        return [
-            Stored(seq=key & _SEQ_MASK, kind=kind, payload=payload)
-            for key, kind, payload, _ in rows
-        ]
-
     def commit(self, uplink: str, epoch: str, ranges: Sequence[tuple[int, int]]) -> int:
         """Delete the messages of `ranges` (both ends included) and return how many there were."""
         if epoch != self.epoch:
             return 0
         with self.transaction():
-            stream = self._stream(uplink)
-            return sum(
-                self._delete(stream, "id BETWEEN ? AND ?", *stream.span(low, high))
-                for low, high in ranges
-            )
-
-    def trim(self, uplink: str, max_bytes: int) -> Dropped | None:
-        """Delete the oldest telemetry until the payloads fit `max_bytes`, evidence never."""
-        stream = self._stream(uplink)
-        surplus = stream.bytes - max_bytes
-        if surplus <= 0:
-            return None
-        surplus += int(max_bytes * (1 - _KEPT_AFTER_TRIM))
-        span = stream.span(1, stream.next_seq)
-        found: list[tuple[int, int, int]] = []  # id, lines, at_ns
-        for key, size, lines, at_ns in self._db.execute(
-            "SELECT id, length(payload), lines, at_ns FROM message"
-            " WHERE id BETWEEN ? AND ? AND kind = 'telemetry' ORDER BY id",
-            span,
-        ):
-            found.append((key, lines, at_ns))
-            surplus -= size
-            if surplus <= 0:
-                break
-        if not found:
-            return None
-        first, last = found[0], found[-1]
-        with self.transaction():
-            self._delete(stream, "id BETWEEN ? AND ? AND kind = 'telemetry'", first[0], last[0])
-        return Dropped(
-            uplink=uplink,
-            first_seq=first[0] & _SEQ_MASK,
-            last_seq=last[0] & _SEQ_MASK,
-            messages=len(found),
-            lines=sum(lines for _, lines, _ in found),
-            since_ns=first[2],
-            until_ns=last[2],
-        )
-
-    def stats(self, uplink: str) -> SpoolStats:
-        """Return the counts of one uplink."""
-        stream = self._stream(uplink)
-        oldest, at_ns = self._oldest(stream)
-        return SpoolStats(
-            messages=stream.messages,
-            bytes=stream.bytes,
-            oldest_at_ns=at_ns,
-            next_seq=stream.next_seq,
-            committed=(oldest or stream.next_seq) - 1,
-        )
+            stream = self.stream(uplink)
+            return sum(self.delete(stream, *stream.span(low, high)) for low, high in ranges)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -245,10 +142,12 @@ class SpoolFile:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _delete(self, stream: _Stream, where: str, low: int, high: int) -> int:
+    def delete(self, stream: Stream, low: int, high: int, *, kind: Kind | None = None) -> int:
+        """Delete the messages with these ids, of one kind or all, inside a transaction."""
         sizes = self._db.execute(
-            f"DELETE FROM message WHERE {where} RETURNING length(payload)",  # noqa: S608 - `where` is one of two constants above
-            [low, high],
+            "DELETE FROM message WHERE id BETWEEN ? AND ? AND kind = ifnull(?, kind)"
+            " RETURNING length(payload)",
+            [low, high, kind],
         ).fetchall()
         if sizes:
             stream.messages -= len(sizes)
@@ -256,56 +155,28 @@ class SpoolFile:
             self._save(stream)
         return len(sizes)
 
-    def _stream(self, uplink: str) -> _Stream:
-        if known := self._streams.get(uplink):
-            return known
-        row = self._db.execute(
-            "SELECT number, next_seq, messages, bytes FROM stream WHERE uplink = ?", [uplink]
+    def rewrite(self, stream: Stream, key: int, payload: bytes, *, lines: int) -> None:
+        """Give a message fewer lines under its old number, inside a transaction."""
+        [size] = self._db.execute(
+            "SELECT length(payload) FROM message WHERE id = ?", [key]
         ).fetchone()
-        if row is None:
-            return _Stream(number=0)  # which no stream in the file has: it holds nothing
-        stream = self._streams[uplink] = _Stream(*row)
-        for key, size in self._db.execute(
-            "SELECT id, length(payload) FROM message WHERE id BETWEEN ? AND ? ORDER BY id",
-            [stream.id(stream.next_seq), stream.id(_SEQ_MASK)],
-        ).fetchall():
-            stream.next_seq = (key & _SEQ_MASK) + 1
-            stream.messages += 1
-            stream.bytes += size
-            stream.unsaved += 1
-        return stream
+        self._db.execute(
+            "UPDATE message SET payload = ?, crc = ?, lines = ? WHERE id = ?",
+            [payload, zlib.crc32(payload), lines, key],
+        )
+        stream.bytes += len(payload) - size
+        self._save(stream)
 
-    def _save(self, stream: _Stream) -> None:
+    def mark(self, key: str, value: int) -> None:
+        """Store a number of the spool's own, inside a transaction."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, str(value)])
+
+    def _save(self, stream: Stream) -> None:
         self._db.execute(
             "UPDATE stream SET next_seq = ?, messages = ?, bytes = ? WHERE number = ?",
             [stream.next_seq, stream.messages, stream.bytes, stream.number],
         )
         stream.unsaved = 0
-
-    def _oldest(self, stream: _Stream) -> tuple[int | None, int | None]:
-        """Return number and time of the oldest message."""
-        row = self._db.execute(
-            "SELECT id, at_ns FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1",
-            stream.span(1, stream.next_seq),
-        ).fetchone()
-        return (row[0] & _SEQ_MASK, row[1]) if row else (None, None)
-
-    def _refuse_foreign(self, path: Path) -> None:
-        """Look before anything is written: a file that is not ours stays as it is."""
-        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_schema")}
-        if tables and "meta" not in tables:
-            raise SpoolRefusedError(f"{path} is a database, but not a spool", "check the path")
-        if not tables:
-            return
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-        if row is None or not row[0].isdecimal():
-            raise DamageError("the spool does not say which version made it")
-        if int(row[0]) > SCHEMA_VERSION:
-            raise SpoolRefusedError(
-                f"{path} was made by a newer Lini (spool version {row[0]}, "
-                f"this one knows {SCHEMA_VERSION})",
-                "install that version again, or let it empty the spool before going back",
-            )
 
     def _configure(self, path: Path, cap_bytes: int) -> None:
         # A failure shows in the answer only; unread, it goes on with four fsyncs a commit.

@@ -16,6 +16,7 @@ from agent.config import LiniFile, check_links, fingerprint, site_profiles, stat
 from agent.control import server as control
 from agent.control.desk import Desk
 from agent.control.server import listening
+from agent.delivery.entry import Limits
 from agent.delivery.outbox import Outbox
 from agent.delivery.publisher import Publisher
 from agent.delivery.spool import Spool
@@ -32,6 +33,7 @@ from agent.runtime.line import Line
 from agent.runtime.memory import Memory
 from agent.runtime.plant import PlannedBus, plan_buses, station_id
 from agent.runtime.sharing import receiver
+from agent.runtime.spool_watch import SpoolWatch
 from agent.wire.schema import Schema
 from collectors.modbus.reading.reader import RecordReader, name_of, reader_of
 from collectors.modbus.scheduling.budget import refuse_overload
@@ -39,6 +41,8 @@ from collectors.modbus.scheduling.schedule import BusRunner
 from collectors.profile import Profile
 
 log = logging.getLogger(__name__)
+
+_HARD_CAP = 2  # times the limit: evidence is never shed, and needs room beyond it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,13 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     receivers = [receiver(file, folder, uplink, profiles) for uplink in file.uplink]
     async with AsyncExitStack() as stack:
         data = folder / file.agent.data
-        spool = await stack.enter_async_context(Spool(data / "spool.db"))
+        limits = Limits(
+            max_bytes=file.agent.max_spool_mb * 1_000_000,
+            min_free=file.agent.min_free_mb * 1_000_000,
+        )
+        spool = await stack.enter_async_context(
+            Spool(data / "spool.db", cap_bytes=_HARD_CAP * limits.max_bytes)
+        )
         links = file.genealogy.links()
         outbox = Outbox(
             spool,
@@ -107,12 +117,24 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
         board = Board(_site(file), models, clock=clock)
         agent = station_id(file, file.agent.name)
         gauges = Gauges(agent)
+        watch = SpoolWatch(spool, outbox, limits, line.happened, station=agent, clock=clock)
         health = Health(
-            line, outbox, spool, publishers, board, gauges=gauges, station=agent, clock=clock
+            line,
+            outbox,
+            spool,
+            publishers,
+            board,
+            gauges=gauges,
+            station=agent,
+            clock=clock,
+            watch=watch,
         )
         runners = await _runners(stack, buses, spool, line, gauges)
         desk = Desk(
-            kept.genealogy, catch_up=kept.keeper.catch_up, enter=entering(line, models, clock=clock)
+            kept.genealogy,
+            catch_up=kept.keeper.catch_up,
+            enter=entering(line, models, clock=clock),
+            spool=watch.answer,
         )
         page_url = ""
         if file.page.enabled:
@@ -129,7 +151,7 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             "line": line.run(),
             "genealogy": kept.keeper.run(),
             "memory": memory.run(),
-            "health": health.run(max_bytes=file.agent.max_spool_mb * 1_000_000),
+            "health": health.run(),
             **{f"bus {name}": runner.run() for name, runner in runners.items()},
             **{f"uplink {name}": publisher.run() for name, publisher in publishers.items()},
         }

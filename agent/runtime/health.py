@@ -1,20 +1,22 @@
-"""How the agent itself fares: its own row in the database, the uplinks on the page, full disks."""
+"""How the agent itself fares: its own row in the database, and the uplinks on the page."""
 
 import asyncio
 import logging
 import resource
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from agent.delivery.entry import Dropped, Salvage, SpoolError, SpoolStats
+from agent.delivery.entry import SpoolError, SpoolStats
 from agent.delivery.outbox import Outbox
 from agent.delivery.publisher import Publisher
 from agent.delivery.spool import Spool
 from agent.model.board import Board, UplinkView
 from agent.runtime.gauges import Gauges
 from agent.runtime.line import Line
+from agent.runtime.spool_watch import SpoolWatch
 from agent.wire.point import Point
 from collectors.record import Event
 from collectors.sample import StationId, Value
@@ -27,7 +29,7 @@ _STORE_EVERY = 10  # looks between two rows
 
 
 class Health:
-    """Looks after the agent: tells how it fares, and keeps its spool within bounds."""
+    """Looks after the agent: has its spool watched, and tells how it fares."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Health:
         gauges: Gauges,
         station: StationId,
         clock: Callable[[], int],
+        watch: SpoolWatch,
     ) -> None:
         self._line = line
         self._outbox = outbox
@@ -47,30 +50,38 @@ class Health:
         self._publishers = publishers
         self._board = board
         self._gauges = gauges
-        self._station = station  # the agent, as the station that its own events come from
+        self._station = station  # the agent itself
         self._clock = clock
+        self._watch = watch
+        self._disputed: set[str] = set()  # uplinks
         self._started = time.monotonic()
 
-    async def run(self, *, max_bytes: int) -> None:
+    async def run(self) -> None:
         """Look every second, for ever."""
-        if self._spool.salvage is not None:
-            self._tell_salvage(self._spool.salvage)
         look = 0
         while True:
-            try:
+            await self._watch.look()
+            self._tell_disputes()
+            with suppress(SpoolError):  # of which the watch tells
                 stats = {name: await self._spool.stats(name) for name in self._publishers}
-                for name in self._publishers:
-                    if dropped := await self._spool.trim(name, max_bytes):
-                        self._tell_gap(dropped)
-            except SpoolError as error:
-                log.warning("the spool cannot be looked at: %s", error)
-            else:
                 self._board.uplinks = [self._view(name, each) for name, each in stats.items()]
                 if look % _STORE_EVERY == 0:
                     rows = self._gauges.rows(self._clock())
                     self._outbox.add([self._point(list(stats.values())), *rows])
             look += 1
             await asyncio.sleep(_LOOK_S)
+
+    def _tell_disputes(self) -> None:
+        """Tell when an uplink's name is used by a second agent too: once, and not for its end."""
+        disputed = {name for name, each in self._publishers.items() if each.status.disputed}
+        for name in sorted(disputed - self._disputed):
+            values: dict[str, Value] = {"reason": "two_agents_of_one_name", "detail": name}
+            log.error("%s: another agent uses the name of this one", name)
+            event = Event(
+                station=self._station, kind="name_disputed", time_ns=self._clock(), values=values
+            )
+            self._line.happened(event)
+        self._disputed = disputed
 
     def _view(self, name: str, stats: SpoolStats) -> UplinkView:
         return UplinkView(
@@ -103,29 +114,6 @@ class Health:
             },
             time_ns=self._clock(),
         )
-
-    def _tell_gap(self, dropped: Dropped) -> None:
-        self._tell(
-            "gap",
-            from_seq=dropped.first_seq,
-            to_seq=dropped.last_seq,
-            count=dropped.lines,
-            reason="spool_full",
-            detail=dropped.uplink,
-        )
-
-    def _tell_salvage(self, salvage: Salvage) -> None:
-        self._tell(
-            "spool_salvaged",
-            count=salvage.lost if salvage.lost is not None else -1,
-            reason="damaged_file",
-            detail=salvage.file.name,
-        )
-
-    def _tell(self, kind: str, **values: Value) -> None:
-        log.warning("%s: %s", kind, values)
-        now_ns = self._clock()
-        self._line.happened(Event(station=self._station, kind=kind, time_ns=now_ns, values=values))
 
 
 def _rss_mb() -> float:

@@ -246,4 +246,6 @@ async def test_without_an_agent_no_event_can_be_entered(tmp_path: Path) -> None:
     async with desk_at(tmp_path / "g.db") as desk:
         with pytest.raises(AskTheAgentError, match="lini run"):
             await desk.answer(Enter(kind="maintenance", station="welder-1", by="ani"))
-        assert not (await desk.answer(Trace(serial="M1"))).is_empty  # type: ignore[union-attr]
+        answer = await desk.answer(Trace(serial="M1"))
+        assert isinstance(answer, Answer)
+        assert not answer.is_empty

@@ -6,10 +6,12 @@ from typing import Protocol
 
 import pytest
 
-from agent.delivery.entry import Draft, Kind, SpoolRefusedError
+from agent.delivery.entry import Draft, Dropped, Kind, Limits, SpoolRefusedError
 from agent.delivery.spool import Spool
 from agent.wire.message import decode
 from collectors.record import Cursor
+
+DAY_NS = 24 * 3600 * 10**9 + 1
 
 
 def draft(*lines: str, uplink: str = "oem", kind: Kind = "telemetry", pack: bool = False) -> Draft:
@@ -25,9 +27,20 @@ def draft(*lines: str, uplink: str = "oem", kind: Kind = "telemetry", pack: bool
 
 
 class Opens(Protocol):
-    """Open the spool that lies in a folder; `now` is its wall clock in ns."""
+    """Open the spool that lies in a folder; `now` is its wall clock in ns, `free` the disk's room."""
 
-    def __call__(self, folder: Path, *, now: int = 0) -> AbstractAsyncContextManager[Spool]: ...
+    def __call__(
+        self, folder: Path, *, now: int = 0, free: int = 10**12
+    ) -> AbstractAsyncContextManager[Spool]: ...
+
+
+def told(dropped: Dropped) -> list[Draft]:
+    """Tell of a gap, as the agent does."""
+    return [draft(_gap(dropped), uplink=dropped.uplink, kind="evidence")]
+
+
+def _gap(dropped: Dropped) -> str:
+    return f"event count={dropped.lines}i {dropped.until_ns}"
 
 
 class SpoolConformance:
@@ -164,28 +177,88 @@ class SpoolConformance:
         async with opens(tmp_path, now=5) as spool:
             await spool.append([draft("a b=1i 1", "a b=1i 2")] * 50)
             size = (await spool.stats("oem")).bytes
-            assert await spool.trim("oem", size) is None
-            dropped = await spool.trim("oem", size // 2)
+            assert await spool.trim(Limits(max_bytes=size), told) is None
+            dropped = await spool.trim(Limits(max_bytes=size // 2), told)
             assert dropped is not None
-            assert dropped.first_seq == 1
-            assert 25 <= dropped.messages <= 28
-            assert (dropped.last_seq, dropped.lines) == (dropped.messages, 2 * dropped.messages)
+            assert (dropped.uplink, dropped.how, dropped.first_seq) == ("oem", "dropped", 1)
+            assert 25 <= dropped.last_seq <= 28
+            assert dropped.lines == 2 * dropped.last_seq
             assert (dropped.since_ns, dropped.until_ns) == (5, 5)
             stats = await spool.stats("oem")
             assert stats.bytes <= size // 2
-            assert stats.messages == 50 - dropped.messages
+            [*kept, gap] = await spool.peek("oem", 0, 99)
+            assert [each.seq for each in kept] == [*range(dropped.last_seq + 1, 51)]
+            assert gap.kind == "evidence"
+            assert decode(gap.payload).lines == [_gap(dropped)]
 
     async def test_trim_never_drops_evidence(self, opens: Opens, tmp_path: Path) -> None:
-        """Records and events stay, even if the limit cannot be kept; other uplinks as well."""
+        """Records and events stay, even if the limit cannot be kept."""
         async with opens(tmp_path) as spool:
             await spool.append([draft(kind="evidence"), draft(), draft(kind="evidence"), draft()])
-            await spool.append([draft(uplink="own")])
-            dropped = await spool.trim("oem", 1)
+            dropped = await spool.trim(Limits(max_bytes=1), told)
             assert dropped is not None
-            assert (dropped.first_seq, dropped.last_seq, dropped.messages) == (2, 4, 2)
-            assert [each.seq for each in await spool.peek("oem", 0, 9)] == [1, 3]
-            assert await spool.trim("oem", 1) is None
+            assert (dropped.first_seq, dropped.last_seq, dropped.lines) == (2, 4, 2)
+            assert [each.seq for each in await spool.peek("oem", 0, 9)] == [1, 3, 5]
+            assert await spool.trim(Limits(max_bytes=1), told) is None
+            assert len(await spool.peek("oem", 0, 9)) == 3
+
+    async def test_trim_looks_at_all_uplinks_together(self, opens: Opens, tmp_path: Path) -> None:
+        """The fullest has to give; what another still waits for stays."""
+        async with opens(tmp_path) as spool:
+            await spool.append([*[draft()] * 30, draft(uplink="own")])
+            size = (await spool.stats("oem")).bytes
+            dropped = await spool.trim(Limits(max_bytes=size), told)
+            assert dropped is not None
+            assert dropped.uplink == "oem"
             assert len(await spool.peek("own", 0, 9)) == 1
+
+    async def test_trim_first_thins_old_telemetry(self, opens: Opens, tmp_path: Path) -> None:
+        """After a day of each series one row in ten is left, once; then the oldest goes."""
+        rows = [f"t,s={s} v={n}i {n}" for n in range(4) for s in ("a", "b\\ c")]
+        async with opens(tmp_path, now=5) as spool:
+            await spool.append([draft(*rows, pack=True)] * 30)
+            await spool.append([draft("record a=1i 1", kind="evidence")])
+            size = (await spool.stats("oem")).bytes
+        async with opens(tmp_path, now=5 + DAY_NS) as spool:
+            await spool.append([draft(*rows)])  # of today
+            assert (await spool.stats("oem")).bytes > size
+            thinned = await spool.trim(Limits(max_bytes=size), told)
+            assert thinned is not None
+            assert (thinned.how, thinned.first_seq, thinned.last_seq) == ("thinned", 1, 30)
+            assert thinned.lines == 30 * 8 - 24
+        async with opens(tmp_path, now=6 + DAY_NS) as spool:
+            kept = [each for each in await spool.peek("oem", 0, 99) if each.seq <= 30]
+            messages = [decode(each.payload) for each in kept]
+            lines = [line for each in messages for line in each.lines]
+            assert all(
+                each.header.seq == stored.seq for each, stored in zip(messages, kept, strict=True)
+            )
+            assert [line.split("v=")[0] for line in lines] == ["t,s=a ", "t,s=b\\ c "] * 12
+            assert [decode(each.payload).lines for each in await spool.peek("oem", 30, 9)] == [
+                ["record a=1i 1"],
+                rows,
+                [_gap(thinned)],
+            ]
+            stats = await spool.stats("oem")
+            assert stats.bytes == sum(len(each.payload) for each in await spool.peek("oem", 0, 99))
+            dropped = await spool.trim(Limits(max_bytes=stats.bytes - 1), told)
+            assert dropped is not None
+            assert (dropped.how, dropped.first_seq) == ("dropped", kept[0].seq)
+
+    async def test_trim_leaves_what_must_stay_free(self, opens: Opens, tmp_path: Path) -> None:
+        """What is free inside the file counts, as the spool can use it again."""
+        async with opens(tmp_path, free=1_000_000) as spool:
+            await spool.append([draft("x" * 9_000)] * 40)
+            limits = Limits(max_bytes=10**9, min_free=1_000_000)
+            assert await spool.room(limits) >= 0
+            assert await spool.trim(limits, told) is None
+            limits = Limits(max_bytes=10**9, min_free=1_090_000)
+            assert await spool.room(limits) < 0
+            dropped = await spool.trim(limits, told)
+            assert dropped is not None
+            assert await spool.room(limits) >= 0
+            assert 9 <= dropped.last_seq <= 14
+            assert await spool.trim(limits, told) is None
 
     async def test_a_second_agent_is_refused(self, opens: Opens, tmp_path: Path) -> None:
         """Two writers would give one number to two messages; the first goes on undisturbed."""

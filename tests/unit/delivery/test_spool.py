@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.delivery.entry import Draft, SpoolError, SpoolRefusedError
+from agent.delivery.entry import Draft, Limits, SpoolError, SpoolRefusedError
 from agent.delivery.spool import Spool
 from agent.delivery.spool_file import SpoolFile
 from agent.wire.message import decode
 from collectors.record import Cursor
-from tests.unit.delivery.spool_conformance import Opens, SpoolConformance, draft
+from tests.unit.delivery.spool_conformance import Opens, SpoolConformance, draft, told
 
 _PAGE = 4096
 
@@ -25,8 +25,9 @@ class TestSpool(SpoolConformance):
     def opens(self) -> Opens:
         """Return how to open it."""
 
-        def opened(folder: Path, *, now: int = 0) -> Spool:
-            return Spool(folder / "spool" / "spool.db", clock=lambda: now)
+        def opened(folder: Path, *, now: int = 0, free: int = 10**12) -> Spool:
+            path = folder / "spool" / "spool.db"
+            return Spool(path, clock=lambda: now, disk_free=lambda _: free)
 
         return opened
 
@@ -241,9 +242,9 @@ async def test_a_full_disk_is_told_and_survived(path: Path) -> None:
         assert len(await spool.peek("oem", 0, 999)) == kept
         with pytest.raises(SpoolError):
             await spool.append([big])
-        assert await spool.trim("oem", 50 * 3_000) is not None
+        assert await spool.trim(Limits(max_bytes=50 * 3_000), told) is not None
         await spool.append([big])
-        assert (await spool.peek("oem", kept, 9))[0].seq == kept + 1
+        assert [each.seq for each in await spool.peek("oem", kept, 9)] == [kept + 1, kept + 2]
 
 
 async def _append_for_ever(spool: Spool, each: Draft) -> None:
