@@ -8,7 +8,8 @@ import secrets
 import sqlite3
 from collections.abc import Iterable
 
-from agent.model.ledger import HOUR_NS, Hour, hour_of, ranges_of
+from agent.model.ledger import HOUR_NS, Hour, hour_of
+from agent.wire.ranges import ranges_of
 from collectors.sample import StationId
 
 _AT_ONCE = 100  # hours

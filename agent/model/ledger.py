@@ -5,19 +5,17 @@ records' own stamps (UTC), so that their rows are found by the same hour.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from agent.model.points import place_tags
 from agent.wire.point import Point
+from agent.wire.ranges import Ranges, size
 from collectors.sample import StationId
 
 HOUR_NS = 3_600 * 10**9
 _MOST_RANGES = 2_000  # of one hour: more gaps than that would fit no message
 _RANGES = re.compile(r"\d{1,18}-\d{1,18}(?:,\d{1,18}-\d{1,18})*", re.ASCII)
-
-Ranges = tuple[tuple[int, int], ...]  # both ends included, apart and in order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +34,6 @@ def hour_of(time_ns: int) -> int:
     return time_ns - time_ns % HOUR_NS
 
 
-def ranges_of(numbers: Iterable[int]) -> Ranges:
-    """Return ascending numbers as ranges.
-
-    >>> ranges_of([1, 2, 3, 7])
-    ((1, 3), (7, 7))
-    """
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return tuple(found)
-
-
 def ledger_point(hour: Hour, book: str) -> Point:
     """Return the row of one hour: the same time and tags however often its numbers grow.
 
@@ -66,7 +49,7 @@ def ledger_point(hour: Hour, book: str) -> Point:
         tags={**place_tags(hour.station), "kind": hour.kind, "book": book},
         fields={
             "epoch": hour.epoch,
-            "count": sum(high - low + 1 for low, high in ranges),
+            "count": size(ranges),
             "first_seq": ranges[0][0],
             "last_seq": ranges[-1][1],
             "numbers": listed,

@@ -1,9 +1,9 @@
 """Which messages are safe, gathered into few commits: agents delete what they are told."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from agent.wire.message import Commit, Header
+from agent.wire.ranges import ranges_of
 
 PERIOD_S = 1.0  # of commits to one stream; the first after a pause goes at once
 _MAX_RANGES = 1_000  # about 40 kB
@@ -55,24 +55,9 @@ class Commits:
             if not pending.numbers:
                 del self._streams[stream]  # quiet for a period: its next commit goes at once
                 continue
-            ranges = merged(pending.numbers)
+            ranges = ranges_of(pending.numbers)
             for start in range(0, len(ranges), _MAX_RANGES):
                 some = ranges[start : start + _MAX_RANGES]
                 taken.append((stream, Commit(epoch=stream.epoch, ranges=some)))
             self._streams[stream] = _Pending(due_s=now_s + PERIOD_S)
         return taken
-
-
-def merged(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Return the ranges, both ends included, that hold exactly `numbers`.
-
-    >>> merged([5, 1, 2, 3, 7])
-    ((1, 3), (5, 5), (7, 7))
-    """
-    ranges: list[tuple[int, int]] = []
-    for number in sorted(set(numbers)):
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1] = (ranges[-1][0], number)
-        else:
-            ranges.append((number, number))
-    return tuple(ranges)

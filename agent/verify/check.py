@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from agent.model.ledger import HOUR_NS, Ranges, ranges_of
-from agent.verify.ranges import joined, size, without
+from agent.model.ledger import HOUR_NS
+from agent.wire.ranges import Ranges, joined, ranges_of, size, without
 from collectors.sample import StationId
 
 _YOUNG_NS = HOUR_NS  # the ledger may be so late with what was just made
@@ -117,7 +117,7 @@ class Check:
                 issued[entry.source] += entry.numbers
         found = self.findings
         for source in sorted({*stored, *issued} - unlisted, key=_order):
-            told, there = joined(issued[source]), ranges_of(sorted(stored[source]))
+            told, there = joined(issued[source]), ranges_of(stored[source])
             found.records += size(told)
             _add(found.missing, source, without(told, there), hour_ns)
             unknown = without(there, told)
@@ -126,10 +126,10 @@ class Check:
             self._compared[source] += told
             self._stored[source] += there
         for source in sorted(twice, key=_order):
-            _add(found.doubled, source, ranges_of(sorted(twice[source])), hour_ns)
+            _add(found.doubled, source, ranges_of(twice[source]), hour_ns)
         for source in sorted(unlisted, key=_order):
             found.unlisted.append(Finding(source=source, numbers=(), hour_ns=hour_ns))
-            self._stored[source] += ranges_of(sorted(stored[source]))
+            self._stored[source] += ranges_of(stored[source])
 
     def close(self, from_ns: int, to_ns: int) -> Findings:
         """Return all that was found, between the hours too.

@@ -7,9 +7,9 @@ from typing import Any
 
 import aiohttp
 
-from agent.model.ledger import HOUR_NS, Ranges, hour_of, parse_ranges
+from agent.model.ledger import HOUR_NS, hour_of, parse_ranges
 from agent.verify.check import Entry, Lost, Row, Source
-from agent.verify.ranges import size
+from agent.wire.ranges import Ranges, size
 from collectors.errors import FixTheFileError, LiniError
 from collectors.sample import StationId
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from agent.verify.check import Finding, Findings
-from agent.verify.ranges import size
+from agent.wire.ranges import size
 
 
 def report(findings: Findings) -> Iterator[str]:

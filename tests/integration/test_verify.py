@@ -7,9 +7,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from agent.model.ledger import HOUR_NS, Hour, hour_of, ledger_point, ranges_of
+from agent.model.ledger import HOUR_NS, Hour, hour_of, ledger_point
 from agent.wire import line
 from agent.wire.point import Point
+from agent.wire.ranges import ranges_of
 from collectors.simulated.line import LineSpec, SimulatedLine
 from tests.conftest import Database
 from tests.services.influxdb import Influx

@@ -2,8 +2,9 @@
 
 import pytest
 
-from agent.model.ledger import HOUR_NS, Hour, hour_of, ledger_point, parse_ranges, ranges_of
+from agent.model.ledger import HOUR_NS, Hour, hour_of, ledger_point, parse_ranges
 from agent.wire import line
+from agent.wire.ranges import ranges_of
 from agent.wire.schema import Schema
 from tests.services.parts import START_NS, WELDER
 

@@ -5,8 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.server.commits import PERIOD_S, Commits, Stream, merged
+from agent.server.commits import PERIOD_S, Commits, Stream
 from agent.wire.message import MAX_BYTES, Commit, Header
+from agent.wire.ranges import ranges_of
 
 STREAM = Stream(agent="pi1", uplink="home", epoch="00000000000000aa")
 
@@ -18,7 +19,7 @@ def header(seq: int, agent: str = "pi1", epoch: str = "00000000000000aa") -> Hea
 @given(st.lists(st.integers(0, 50)))
 def test_ranges_hold_exactly_the_numbers(numbers: list[int]) -> None:
     """Nothing more, nothing less, no two ranges that touch."""
-    ranges = merged(numbers)
+    ranges = ranges_of(numbers)
     told = [each for low, high in ranges for each in range(low, high + 1)]
     assert told == sorted(set(numbers))
     assert all(after[0] > before[1] + 1 for before, after in pairwise(ranges))

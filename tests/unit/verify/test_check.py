@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model.ledger import HOUR_NS, Ranges, ranges_of
+from agent.model.ledger import HOUR_NS
 from agent.verify.check import Check, Entry, Finding, Findings, Lost, Row, Source
-from agent.verify.ranges import joined, size, without
 from agent.verify.report import report
+from agent.wire.ranges import Ranges, joined, ranges_of, size, without
 from tests.services.parts import SORTER, WELDER
 
 WELDS = Source(station=WELDER, kind="weld", epoch=1)

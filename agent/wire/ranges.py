@@ -1,8 +1,17 @@
-"""Sums and differences of ranges of numbers: a year of records is a handful of them."""
+"""Ranges of numbers, their sums and differences: a year of records is a handful of them."""
 
 from collections.abc import Iterable
 
-from agent.model.ledger import Ranges
+Ranges = tuple[tuple[int, int], ...]  # both ends included, apart and in order
+
+
+def ranges_of(numbers: Iterable[int]) -> Ranges:
+    """Return the ranges that hold exactly `numbers`.
+
+    >>> ranges_of([5, 1, 2, 3, 7])
+    ((1, 3), (5, 5), (7, 7))
+    """
+    return joined((number, number) for number in numbers)
 
 
 def joined(ranges: Iterable[tuple[int, int]]) -> Ranges:
