@@ -8,13 +8,14 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
 from collectors.errors import LiniError
 
 T = TypeVar("T")
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class SqliteFile:
@@ -22,7 +23,9 @@ class SqliteFile:
 
     `failure` makes of what the disk says the error that opening and every transaction raise.
     `exclusive` keeps every other process out as long as the file is open; `shared` lets them in,
-    each waiting up to 5 s for its turn.
+    each waiting up to 5 s for its turn. `set_aside` lets a new file begin where the old one is
+    damaged: it is given the error, tells of it, and returns the ending that the old one is kept
+    under.
     """
 
     def __init__(
@@ -33,11 +36,13 @@ class SqliteFile:
         failure: Callable[[str], LiniError],
         exclusive: bool = False,
         shared: bool = False,
+        set_aside: Callable[[LiniError], str] | None = None,
     ) -> None:
         self.path = path
         self._tables = tables
         self._failure = failure
         self._exclusive = exclusive
+        self._set_aside = set_aside
         self._journal = "DELETE" if shared else "WAL"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=path.stem)
         self._db: sqlite3.Connection
@@ -55,6 +60,18 @@ class SqliteFile:
         self._thread.shutdown()
 
     def _open(self) -> None:
+        try:
+            self._open_once()
+        except LiniError as error:
+            if self._set_aside is None or not _is_damage(error.__cause__):
+                raise
+            ending = self._set_aside(error)
+            for name in (self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"):
+                with suppress(FileNotFoundError):
+                    self.path.with_name(name).replace(self.path.with_name(name + ending))
+            self._open_once()
+
+    def _open_once(self) -> None:
         with self._translated():
             db = sqlite3.connect(self.path, check_same_thread=False)
             try:
@@ -84,3 +101,8 @@ class SqliteFile:
             yield
         except sqlite3.Error as error:
             raise self._failure(f"{self.path}: {error}") from error
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    # The low byte is the kind of error; what is above only says where it was met.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED

@@ -4,7 +4,6 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from agent.genealogy.write import Writer
 from agent.model.ledger import Hour
 from agent.sqlite_file import SqliteFile
 from agent.wire.point import Point
+from collectors.errors import LiniError
 from collectors.process import Seen
 from collectors.sample import StationId
 
@@ -32,7 +32,6 @@ _KNOWN = (
     "SELECT register, value, time_ns FROM known JOIN station ON station.id = known.station"
     " WHERE site = ? AND line = ? AND name = ?"
 )
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class Genealogy(SqliteFile):
@@ -45,7 +44,7 @@ class Genealogy(SqliteFile):
     def __init__(
         self, path: Path, links: Links | None = None, *, clock: Callable[[], int] = time.time_ns
     ) -> None:
-        super().__init__(path, tables=TABLES, failure=_down, exclusive=True)
+        super().__init__(path, tables=TABLES, failure=_down, exclusive=True, set_aside=self._aside)
         self._links = links or Links()
         self._clock = clock
         self._writer: Writer | None = None
@@ -175,23 +174,10 @@ class Genealogy(SqliteFile):
             self._writer = None  # it remembers what is rolled back
             raise
 
-    def _open(self) -> None:
-        """Open the file; one that is damaged is set aside, and a new one is begun."""
-        try:
-            super()._open()
-        except GenealogyDownError as error:
-            cause = error.__cause__
-            if (
-                not isinstance(cause, sqlite3.Error)
-                or cause.sqlite_errorcode & 0xFF not in _DAMAGED
-            ):
-                raise
-            aside = f".damaged-{self._clock()}"
-            for name in (self.path.name, f"{self.path.name}-wal"):
-                with suppress(FileNotFoundError):
-                    self.path.with_name(name).rename(self.path.with_name(name + aside))
-            _log.error("%s; a new one is begun, the old one is kept as *%s", error, aside)
-            super()._open()
+    def _aside(self, error: LiniError) -> str:
+        ending = f".damaged-{self._clock()}"
+        _log.error("%s; a new one is begun, the old one is kept as *%s", error, ending)
+        return ending
 
 
 def _trace(db: sqlite3.Connection, serial: str, *, only_lots: bool = False) -> Answer:

@@ -9,7 +9,6 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -125,22 +124,12 @@ class PartStore(SqliteFile):
     """The memory of earlier parts of an agent. Every method may raise PartsError."""
 
     def __init__(self, path: Path, *, clock: Clock) -> None:
-        super().__init__(path, tables=_TABLES, failure=_failed)
+        super().__init__(path, tables=_TABLES, failure=_failed, set_aside=self._aside)
         self._clock = clock
 
-    def _open(self) -> None:
-        try:
-            super()._open()
-        except PartsError as error:
-            code = getattr(error.__cause__, "sqlite_errorcode", None)
-            if code not in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-                raise
-            log.warning("%s is damaged and set aside: earlier parts are not known now", self.path)
-            for part in ("", "-wal", "-shm"):
-                path = self.path.with_name(self.path.name + part)
-                with suppress(FileNotFoundError):
-                    path.replace(path.with_name(f"{path.name}.damaged"))
-            super()._open()
+    def _aside(self, _: LiniError) -> str:
+        log.warning("%s is damaged and set aside: earlier parts are not known now", self.path)
+        return ".damaged"
 
     async def using(self, work: Callable[[Parts], T]) -> T:
         """Return what `work` makes of the parts; what it keeps is on the disk then, or all undone."""
