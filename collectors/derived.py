@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from collectors.register import RESERVED, Name, Text
+from collectors.register import RESERVED, Band, Name, Text
 from collectors.toml_file import Strict
 
 
@@ -14,7 +14,7 @@ class DerivedQuantity(Strict):
     name: Name
     unit: str = ""
     decimals: Annotated[int, Field(ge=0, le=9)]
-    spec: tuple[float, float] | None = None  # the product's lower and upper limit, in `unit`
+    spec: Band | None = None  # the product's lower and upper limit, in `unit`
     label: Text
     show: Annotated[int, Field(ge=1, le=9)] | None = None  # rank on the station's tile
 
@@ -32,6 +32,4 @@ class DerivedQuantity(Strict):
     def _can_be_stored(self) -> Self:
         if self.name in RESERVED:
             raise ValueError(f"`{self.name}` is a name that the database keeps for itself")
-        if self.spec and self.spec[0] >= self.spec[1]:
-            raise ValueError("limits are [low, high], low first")
         return self

@@ -12,13 +12,10 @@ tolerance_percent = 5
 
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
-from typing import Self
-
-from pydantic import model_validator
 
 from collectors.derived import DerivedQuantity
 from collectors.expression import Expression, Formula
-from collectors.register import Name, Positive
+from collectors.register import Band, Name, Positive
 from collectors.toml_file import Strict
 
 
@@ -29,13 +26,7 @@ class Derived(DerivedQuantity):
     """
 
     formula: Formula
-    valid: tuple[float, float] | None = None  # what it can be, in `unit`
-
-    @model_validator(mode="after")
-    def _has_a_range(self) -> Self:
-        if self.valid and self.valid[0] >= self.valid[1]:
-            raise ValueError("limits are [low, high], low first")
-        return self
+    valid: Band | None = None  # what it can be, in `unit`
 
 
 class Check(Strict):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from collectors.scaling import Factor, ScaledBy, decimals
 from collectors.toml_file import Strict
@@ -15,6 +15,15 @@ MAX_NAME = 40
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=MAX_NAME)]
 Address = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
+
+
+def _low_first(band: tuple[float, float]) -> tuple[float, float]:
+    if band[0] >= band[1]:
+        raise ValueError("limits are [low, high], low first")
+    return band
+
+
+Band = Annotated[tuple[float, float], AfterValidator(_low_first)]  # in the unit of its value
 
 
 class Text(Strict):
@@ -195,8 +204,8 @@ class Register(Strict):
     confirm: bool = False  # read twice, for devices that change a long value between its words
     compress: Compression | None = None
     rollover: Rollover | None = None  # of a counter
-    valid: tuple[float, float] | None = None  # what the sensor can show, in `unit`
-    spec: tuple[float, float] | None = None  # the product's lower and upper limit, in `unit`
+    valid: Band | None = None  # what the sensor can show, in `unit`
+    spec: Band | None = None  # the product's lower and upper limit, in `unit`
     spec_where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # of a record: below
     sentinels: tuple[int | float, ...] = ()  # raw numbers that mean "not measured"
     values: Mapping[str, str] = Field(default_factory=dict)  # of an enum: number → name
@@ -257,8 +266,6 @@ class Register(Strict):
         if self.name in RESERVED:
             yield f"`{self.name}` is a name that the database keeps for itself: call it otherwise"
         yield from self._faults_of_number()
-        if any(limits and limits[0] >= limits[1] for limits in (self.valid, self.spec)):
-            yield "limits are [low, high], low first"
         if self.spec_where and self.spec is None:
             yield "`spec_where` says where `spec` applies, and there is none"
         if self.show is not None and self.count is not None:
