@@ -126,18 +126,12 @@ def _opened(config: Path) -> "tuple[SinkFile, DeadLetters]":
 
 
 def _spans(which: list[str], *, all_: bool) -> "list[Span]":
+    from agent.cli.arguments import span
     from agent.server.dead_letters import ALL
 
     if all_ == bool(which):
         raise FixTheFileError("which letters?", "their numbers, as 17 or 17-96; or --all")
-    return [ALL] if all_ else [_span(each) for each in which]
-
-
-def _span(text: str) -> "Span":
-    first, _, last = text.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal() or len(text) > 30:
-        raise FixTheFileError(f"`{text}` is no number of a letter", "as 17, or 17-96")
-    return int(first), int(last or first)
+    return [ALL] if all_ else [span(each, fault="is no number of a letter") for each in which]
 
 
 def _print_json(letters: "list[DeadLetter]") -> None:

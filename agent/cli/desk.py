@@ -1,7 +1,7 @@
-"""Asks the running agent; where none runs, the genealogy's file itself."""
+"""Asks the running agent; where none runs, what it left on the disk."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,19 +18,30 @@ from collectors.errors import FixTheFileError
 T = TypeVar("T")
 
 
+def answered(
+    data: Path, request: Request, into: type[T], otherwise: Callable[[NoAgentError], T]
+) -> T:
+    """Return the answer of the agent whose folder is `data`; if none runs, that of `otherwise`."""
+    try:
+        return ask(data / server.NAME, request, into)
+    except NoAgentError as error:
+        return otherwise(error)
+
+
 def asked(config: Path, request: Request, into: type[T]) -> tuple[LiniFile, T]:
     """Return the site's configuration, and the answer to `request` as a value of type `into`."""
     file = load_edge(config)
     data = config.parent / file.agent.data
-    try:
-        return file, ask(data / server.NAME, request, into)
-    except NoAgentError:
-        path = data / "genealogy.db"
+    path = data / "genealogy.db"
+
+    def from_file(error: NoAgentError) -> T:
         if not path.exists():
-            raise
+            raise error
         answer = asyncio.run(_from_file(path, file, request))
-    assert isinstance(answer, into)  # noqa: S101 - the caller names the type of its own request
-    return file, answer
+        assert isinstance(answer, into)  # noqa: S101 - the caller names the type of its own request
+        return answer
+
+    return file, answered(data, request, into, from_file)
 
 
 def entered(config: Path, facts: Mapping[str, object]) -> None:

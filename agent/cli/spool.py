@@ -10,6 +10,7 @@ from agent.cli.run import Config
 from collectors.errors import FixTheFileError
 
 if TYPE_CHECKING:
+    from agent.config import AgentTable
     from agent.delivery.view import Overview, Shown
 
 app = typer.Typer(
@@ -36,7 +37,7 @@ def status(
     """Tell how much waits for each uplink, since when, and when the spool will be full."""
     from pydantic_core import to_json
 
-    overview = _overview(config)
+    overview = _overview(*_agent(config))
     if json:
         print(to_json(overview, indent=1).decode())
         return
@@ -95,52 +96,52 @@ def export(
     print(f"{rows} rows are in {target}")
 
 
-def _overview(config: Path) -> "Overview":
-    """Return the running agent's overview, or that of the file it left."""
+def _agent(config: Path) -> "tuple[AgentTable, Path]":
+    """Return who the agent is, and its folder."""
     from agent.config import load_edge
-    from agent.control import server
-    from agent.control.client import NoAgentError, ask
-    from agent.control.requests import SpoolOverview
-    from agent.delivery.entry import Limits
-    from agent.delivery.view import Overview, looking_at
 
     agent = load_edge(config).agent
-    data = config.parent / agent.data
-    try:
-        return ask(data / server.NAME, SpoolOverview(), Overview)
-    except NoAgentError:
-        limits = Limits(
-            max_bytes=agent.max_spool_mb * _MB,
-            min_free=agent.min_free_mb * _MB,
-        )
+    return agent, config.parent / agent.data
+
+
+def _overview(agent: "AgentTable", data: Path) -> "Overview":
+    """Return the running agent's overview, or that of the file it left."""
+    from agent.cli.desk import answered
+    from agent.control.client import NoAgentError
+    from agent.control.requests import SpoolOverview
+    from agent.delivery.view import Overview, looking_at
+    from agent.runtime.spool_watch import limits_of
+
+    def from_file(_: NoAgentError) -> Overview:
         with looking_at(data / "spool.db") as spool:
-            return spool.overview(limits)
+            return spool.overview(limits_of(agent))
+
+    return answered(data, SpoolOverview(), Overview, from_file)
 
 
 def _messages(config: Path, uplink: str, after: int) -> "Iterator[Shown]":
     """Yield what waits, a few messages at a time, from the running agent or its file."""
-    from agent.config import load_edge
-    from agent.control import server
-    from agent.control.client import NoAgentError, ask
+    from agent.cli.desk import answered
+    from agent.control.client import NoAgentError
     from agent.control.requests import SpoolPage
     from agent.delivery.view import Page, looking_at
 
-    known = [each.uplink for each in _overview(config).queues]
+    agent, data = _agent(config)
+    known = [each.uplink for each in _overview(agent, data).queues]
     if uplink not in known:
         raise FixTheFileError(
             f"nothing was ever stored for `{uplink}`", f"one of: {', '.join(known)}"
         )
-    data = config.parent / load_edge(config).agent.data
 
-    def page(after: int) -> Page:
-        try:
-            request = SpoolPage(uplink=uplink, after=after, limit=_AT_ONCE)
-            return ask(data / server.NAME, request, Page)
-        except NoAgentError:
-            with looking_at(data / "spool.db") as spool:
-                return spool.page(uplink, after, _AT_ONCE)
+    def from_file(_: NoAgentError) -> Page:
+        with looking_at(data / "spool.db") as spool:
+            return spool.page(uplink, after, _AT_ONCE)
 
-    while found := page(after).messages:
+    def page() -> Page:
+        request = SpoolPage(uplink=uplink, after=after, limit=_AT_ONCE)
+        return answered(data, request, Page, from_file)
+
+    while found := page().messages:
         yield from found
         after = found[-1].seq
 

@@ -37,6 +37,7 @@ app = typer.Typer(
 By = Annotated[str, typer.Option(help="Who says so.", metavar="NAME")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with times in ns since 1970.")]
 _DEFAULT = Path("lini.toml")
+_TIME = "2026-03-01 or 2026-03-01T08:00"
 
 
 class UnknownSerialError(LiniError):
@@ -59,9 +60,12 @@ def show(
 
     Times are local, as 2026-03-01T08:00; the end is excluded.
     """
+    from zoneinfo import ZoneInfo
+
     from pydantic_core import to_json
     from rich.console import Console
 
+    from agent.cli.arguments import time_ns
     from agent.cli.desk import asked
     from agent.cli.trace_text import Words, unknown
     from agent.config import load_edge
@@ -73,8 +77,8 @@ def show(
     request: Request
     if electrode is not None:
         station, *times = electrode
-        zone = load_edge(config).agent.timezone
-        from_ns, to_ns = (_time_ns(each, zone) for each in times)
+        zone = ZoneInfo(load_edge(config).agent.timezone)
+        from_ns, to_ns = (time_ns(each, zone, form=_TIME) for each in times)
         request = TraceInterval(station=station, from_ns=from_ns, to_ns=to_ns)
     else:
         request = TraceLot(lot=_cut(lot)) if lot is not None else Trace(serial=_cut(serial or ""))
@@ -154,19 +158,18 @@ def resolve(
     config: Config = _DEFAULT,
 ) -> None:
     """Say whose records without a serial are; a wrong serial is corrected in the same way."""
+    from agent.cli.arguments import span
     from agent.cli.desk import asked
     from agent.control.desk import Done
     from agent.control.requests import Resolve
 
-    first, _, last = records.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal():
-        raise FixTheFileError(f"`{records}` are no numbers of records", "as 17, or 17-96")
+    first, last = span(records, fault="are no numbers of records")
     request = Resolve(
         station=station,
         kind=kind,
         epoch=epoch,
-        first=int(first),
-        last=int(last or first),
+        first=first,
+        last=last,
         serial=_cut(serial),
         position=position,
         by=by or getpass.getuser(),
@@ -184,21 +187,6 @@ def _place(config: Path, rows: "tuple[PlacementEntry, ...]", by: str) -> None:
     request = Place(rows=rows, by=by or getpass.getuser())
     _, placed = asked(config, request, Placements)
     print(f"{placed.added} entered, {placed.known} known already")
-
-
-def _time_ns(text: str, zone: str) -> int:
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise FixTheFileError(
-            f"`{text}` is no time", "as 2026-03-01 or 2026-03-01T08:00"
-        ) from error
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=ZoneInfo(zone))
-    return int(time.timestamp()) * 1_000_000_000
 
 
 def _cut(serial: str) -> str:

@@ -25,7 +25,10 @@ def verify(
     """
     import asyncio
     import time
+    from datetime import UTC
+    from functools import partial
 
+    from agent.cli.arguments import time_ns
     from agent.config import read_secret
     from agent.model.ledger import HOUR_NS, hour_of
     from agent.verify.check import Findings
@@ -35,7 +38,8 @@ def verify(
     from agent.verify.run import verify as compare
     from collectors.errors import FixTheFileError
 
-    from_ns, to_ns = hour_of(_time_ns(from_)), hour_of(_time_ns(to) + HOUR_NS - 1)
+    at = partial(time_ns, zone=UTC, form=_TIME)
+    from_ns, to_ns = hour_of(at(from_)), hour_of(at(to) + HOUR_NS - 1)
     if from_ns >= to_ns:
         raise FixTheFileError("`--from` is not before `--to`")
     token = read_secret(token_file)
@@ -50,15 +54,3 @@ def verify(
         print(line)
     if not findings.is_complete:
         raise NotCompleteError(outcome(findings))
-
-
-def _time_ns(text: str) -> int:
-    from datetime import UTC, datetime
-
-    from collectors.errors import FixTheFileError
-
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise FixTheFileError(f"`{text}` is no time", f"as {_TIME}") from error
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()) * 10**9
