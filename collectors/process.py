@@ -25,7 +25,6 @@ SUBJECTS: Mapping[str, str] = {
     "calibration": "calibration",
     "maintenance": "maintenance",
 }
-ENTERED = tuple(kind for kind in SUBJECTS if not kind.endswith("_seen"))  # by people
 
 
 @dataclass(frozen=True, slots=True)

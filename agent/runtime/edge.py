@@ -16,7 +16,6 @@ from agent.config import LiniFile, check_links, fingerprint, site_profiles, stat
 from agent.control import server as control
 from agent.control.desk import Desk
 from agent.control.server import listening
-from agent.delivery.entry import Limits
 from agent.delivery.outbox import Outbox
 from agent.delivery.publisher import Publisher
 from agent.delivery.spool import Spool
@@ -33,7 +32,7 @@ from agent.runtime.line import Line
 from agent.runtime.memory import Memory
 from agent.runtime.plant import PlannedBus, plan_buses, station_id
 from agent.runtime.sharing import receiver
-from agent.runtime.spool_watch import SpoolWatch
+from agent.runtime.spool_watch import SpoolWatch, limits_of
 from agent.wire.schema import Schema
 from collectors.modbus.reading.reader import RecordReader, name_of, reader_of
 from collectors.modbus.scheduling.budget import refuse_overload
@@ -66,7 +65,8 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     folder, clock = path.parent, time.time_ns
     profiles = station_profiles(file, folder)
     check_links(file, profiles)
-    memory = Memory(folder / file.agent.data / "learned.json")
+    data = folder / file.agent.data
+    memory = Memory(data / "learned.json")
     models = _models(file, profiles, memory, now_ns=clock())
     buses = plan_buses(file, folder, profiles, memory, clock=clock)
     _check_load(buses)
@@ -74,11 +74,7 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
     schema = Schema.of(site_profiles(own))
     receivers = [receiver(file, folder, uplink, profiles) for uplink in file.uplink]
     async with AsyncExitStack() as stack:
-        data = folder / file.agent.data
-        limits = Limits(
-            max_bytes=file.agent.max_spool_mb * 1_000_000,
-            min_free=file.agent.min_free_mb * 1_000_000,
-        )
+        limits = limits_of(file.agent)
         spool = await stack.enter_async_context(
             Spool(data / "spool.db", cap_bytes=_HARD_CAP * limits.max_bytes)
         )
@@ -105,8 +101,7 @@ async def running(path: Path, file: LiniFile, *, search_port: bool = False) -> A
             )
             for uplink in file.uplink
         }
-        parts = PartStore(folder / file.agent.data / "parts.db", clock=clock)
-        await stack.enter_async_context(parts)
+        parts = await stack.enter_async_context(PartStore(data / "parts.db", clock=clock))
         line = Line(
             {model.station: model for model in models},
             outbox,

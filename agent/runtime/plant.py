@@ -11,6 +11,7 @@ from collectors.modbus.planning.healing import News
 from collectors.modbus.reading.device import Device, Place, Tell
 from collectors.modbus.scheduling.budget import Budget, budget
 from collectors.modbus.transport.bus import Bus
+from collectors.modbus.transport.link import Link
 from collectors.profile import Profile
 from collectors.sample import StationId
 
@@ -41,7 +42,8 @@ def plan_buses(
     planned = []
     for table in file.bus:
         stations = [station for station in file.station if station.bus == table.name]
-        bus = _bus(table, folder, [profiles[station.name] for station in stations])
+        link = table.link(folder)
+        bus = _bus(table, link, [profiles[station.name] for station in stations])
         devices = tuple(
             Device(
                 _place(file, station, profiles[station.name]),
@@ -52,7 +54,6 @@ def plan_buses(
             )
             for station in stations
         )
-        link = table.link(folder)
         planned.append(
             PlannedBus(
                 bus=bus,
@@ -79,13 +80,13 @@ def _place(file: LiniFile, station: StationTable, profile: Profile) -> Place:
     )
 
 
-def _bus(table: BusTable, folder: Path, profiles: list[Profile]) -> Bus:
+def _bus(table: BusTable, link: Link, profiles: list[Profile]) -> Bus:
     """Return the bus of a table, with as much in flight as each device on it allows."""
     if table.unstable_port:
         log.warning("bus %s: %s", table.name, table.unstable_port)
     return Bus(
         table.name,
-        table.link(folder),
+        link,
         window=min((profile.modbus.max_in_flight for profile in profiles), default=1),
         connections=min((profile.modbus.max_connections for profile in profiles), default=1),
     )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from agent.config import AgentTable
 from agent.control.requests import OfSpool, SpoolOverview, SpoolPage
 from agent.delivery.entry import Draft, Dropped, Limits, Salvage, SpoolError
 from agent.delivery.forecast import Forecast
@@ -18,6 +19,11 @@ from collectors.sample import StationId, Value
 log = logging.getLogger(__name__)
 
 _GAP_REASONS: Mapping[str, str] = {"thinned": "spool_thinned", "dropped": "spool_full"}
+
+
+def limits_of(agent: AgentTable) -> Limits:
+    """Return what the spool of `agent` may take of the disk."""
+    return Limits(max_bytes=agent.max_spool_mb * 1_000_000, min_free=agent.min_free_mb * 1_000_000)
 
 
 class SpoolWatch:
