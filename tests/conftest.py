@@ -2,49 +2,17 @@
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.services import capture
 from tests.services.capture import HARMLESS, Functions
+from tests.services.database import Database
 from tests.services.gateway import Gateway
-from tests.services.influxdb import Influx, Row
+from tests.services.influxdb import Influx
 from tests.services.mosquitto import Mosquitto
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Database:
-    """An empty database on a real InfluxDB: written through the gateway, read directly."""
-
-    server: Influx
-    gateway: Gateway
-    bucket: str
-    org: str = "test-org"
-
-    @property
-    def url(self) -> str:
-        """Address of the write API (InfluxDB 2) and of `/query`."""
-        return self.gateway.url
-
-    @property
-    def token(self) -> str:
-        """Return the token that may write."""
-        return self.gateway.token
-
-    def query(self, q: str) -> list[Row]:
-        """Return the rows of an InfluxQL query on this database."""
-        return self.server.query(q, db=self.bucket)
-
-    def write(self, lines: str) -> None:
-        """Write line protocol straight into the database."""
-        self.server.write(lines, db=self.bucket)
-
-    def count(self, measurement: str, field: str) -> int:
-        """Return how many rows of `measurement` have `field`."""
-        rows = self.query(f'SELECT count("{field}") AS n FROM "{measurement}"')  # noqa: S608 - tests
-        return int(rows[0]["n"]) if rows else 0
+from tests.services.plant import Plant, plant_in
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -89,3 +57,10 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """Return a broker without passwords or persistence, the test's own."""
     with Mosquitto(tmp_path / "mosquitto") as broker:
         yield broker
+
+
+@pytest.fixture
+def plant(tmp_path: Path, mosquitto: Mosquitto, influx: Database) -> Iterator[Plant]:
+    """Return all between the machines and the database; agent and sink do not run yet."""
+    with plant_in(tmp_path, mosquitto, influx) as made:
+        yield made

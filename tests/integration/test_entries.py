@@ -1,22 +1,11 @@
 """What people enter while the agent runs: a row in the database like those of the machines."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from collectors.simulated.line import LineSpec, SimulatedLine
-from tests.conftest import Database
 from tests.services.lini import run_once
-from tests.services.mosquitto import Mosquitto
-from tests.services.plant import Plant, plant_in
+from tests.services.plant import Plant
 from tests.services.waiting import eventually
-
-
-@pytest.fixture
-def plant(tmp_path: Path, mosquitto: Mosquitto, influx: Database) -> Iterator[Plant]:
-    with plant_in(tmp_path, mosquitto, influx) as made:
-        yield made
 
 
 @pytest.mark.mosquitto

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.wire.line import encode, parse
 from agent.wire.point import Point
-from tests.conftest import Database
+from tests.services.database import Database
 
 pytestmark = pytest.mark.influxdb
 

@@ -6,8 +6,6 @@ The oracle is the truth ledger, which the machines write before a part is visibl
 import random
 import statistics
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,18 +14,11 @@ from collectors.record import Result
 from collectors.simulated import ledger
 from collectors.simulated.line import LineSpec, SimulatedLine
 from dashboards.build import dashboards
-from tests.conftest import Database
 from tests.services.grafana import Row, run_panel
 from tests.services.lini import Role
 from tests.services.mosquitto import Mosquitto
-from tests.services.plant import Plant, made_more, plant_in
+from tests.services.plant import Plant, made_more
 from tests.services.waiting import eventually
-
-
-@pytest.fixture
-def plant(tmp_path: Path, mosquitto: Mosquitto, influx: Database) -> Iterator[Plant]:
-    with plant_in(tmp_path, mosquitto, influx) as made:
-        yield made
 
 
 def the_dashboards_tell_the_truth(plant: Plant) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.delivery.spool import Spool
 from agent.wire.broker import Broker
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.delivering import Delivery, outlive_a_kill
 from tests.services.link import Link
 from tests.services.mosquitto import Mosquitto

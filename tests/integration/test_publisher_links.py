@@ -11,7 +11,7 @@ import pytest
 from agent.delivery.spool import Spool
 from agent.wire.broker import Broker
 from agent.wire.message import data_topic, decode
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.delivering import AGENT, UPLINK, Delivery, background, storing
 from tests.services.link import Link
 from tests.services.mosquitto import Mosquitto

@@ -21,7 +21,7 @@ from agent.server.sink import Sink
 from agent.wire.broker import Broker
 from agent.wire.schema import Schema
 from agent.wire.store import Store
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.edge import edge, event, payload
 from tests.services.gateway import Fault
 from tests.services.mosquitto import Mosquitto

@@ -14,7 +14,7 @@ from agent.server.dead_letters import DeadLetters
 from agent.server.influx import InfluxStore
 from agent.server.sink import Sink
 from agent.wire.schema import Schema
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.edge import edge, event, payload
 from tests.services.gateway import Fault
 from tests.services.mosquitto import Mosquitto

@@ -23,7 +23,7 @@ from agent.server.influx import InfluxStore
 from agent.server.sink import Sink
 from agent.wire import message
 from agent.wire.schema import Schema
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.edge import Edge, edge, event, header, payload
 from tests.services.gateway import Fault
 from tests.services.mosquitto import Mosquitto

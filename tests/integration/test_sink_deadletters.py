@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from agent.server.dead_letters import DeadLetter, DeadLetters
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.edge import edge, event, payload
 from tests.services.gateway import Fault
 from tests.services.lini import Role, run_once

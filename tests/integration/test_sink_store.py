@@ -16,7 +16,7 @@ from agent.wire.store import (
     TooLargeError,
 )
 from collectors.errors import FixTheFileError
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.edge import event
 from tests.services.gateway import Fault
 from tests.services.ports import free_port

@@ -12,7 +12,7 @@ from agent.wire import line
 from agent.wire.point import Point
 from agent.wire.ranges import ranges_of
 from collectors.simulated.line import LineSpec, SimulatedLine
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.influxdb import Influx
 from tests.services.lini import run_once
 from tests.services.mosquitto import Mosquitto

@@ -18,7 +18,7 @@ from agent.server.influx import InfluxStore
 from agent.server.sink import Sink
 from agent.wire.broker import Broker
 from agent.wire.schema import Schema
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.edge import event
 from tests.services.waiting import eventually
 

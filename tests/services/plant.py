@@ -11,7 +11,7 @@ from agent.wire.point import Point
 from agent.wire.schema import TAGS
 from collectors.simulated import ledger
 from collectors.simulated.line import Endpoint, SimulatedLine
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.lini import Role
 from tests.services.mosquitto import Mosquitto
 from tests.services.waiting import eventually

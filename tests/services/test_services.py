@@ -10,8 +10,8 @@ import pytest
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 from influxdb_client.rest import ApiException
 
-from tests.conftest import Database
 from tests.services.certificates import Authority
+from tests.services.database import Database
 from tests.services.gateway import Fault
 from tests.services.mosquitto import Mosquitto
 from tests.services.waiting import eventually, wait_until

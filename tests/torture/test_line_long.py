@@ -1,21 +1,10 @@
 """A hundred thousand parts of a line around which everything fails: some half an hour."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from collectors.simulated.line import LineSpec
-from tests.conftest import Database
-from tests.services.mosquitto import Mosquitto
 from tests.services.ordeal import ordeal
-from tests.services.plant import Plant, plant_in
-
-
-@pytest.fixture
-def plant(tmp_path: Path, mosquitto: Mosquitto, influx: Database) -> Iterator[Plant]:
-    with plant_in(tmp_path, mosquitto, influx) as made:
-        yield made
+from tests.services.plant import Plant
 
 
 @pytest.mark.mosquitto

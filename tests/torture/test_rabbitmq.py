@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database
+from tests.services.database import Database
 from tests.services.delivering import outlive_a_kill
 from tests.services.rabbitmq import RabbitMq
 
