@@ -23,6 +23,7 @@ from collectors.records import Batch
 from collectors.sample import Sample, StationId
 from tests.bench.device import serving
 from tests.bench.figures import Figure, show
+from tests.services.profiles import small_profile
 
 _DEVICES = 20
 _SECONDS = 6.0
@@ -83,18 +84,7 @@ def bench_profile(*, period_s: float, timeout_s: float = 1.0) -> Profile:
     add(35, 1, type="int16", scale=0.1, unit="°C", valid=[-50, 150])
     add(15, 2, type="float32", unit="A")
     add(10, 2, type="uint32", order="CDAB")
-    profile = Profile.model_validate(
-        {
-            "title": {"id": "Uji", "en": "Bench"},
-            "family": "meter",
-            "maker": "none",
-            "source": "made for the bench",
-            "grade": "bronze",
-            "modbus": {"timeout_s": timeout_s},
-            "groups": {"live": 1.0},
-            "registers": registers,
-        }
-    )
+    profile = small_profile(registers, modbus={"timeout_s": timeout_s})
     return profile.model_copy(update={"groups": {"live": period_s}})  # faster than a file may ask
 
 

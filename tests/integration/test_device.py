@@ -18,24 +18,14 @@ from collectors.profile import Profile, find
 from collectors.quality import Fault, Reason
 from collectors.record import Cursor
 from collectors.sample import Sample, StationId, Value
+from tests.services.profiles import small_profile
 from tests.services.refusing import RefusingDevice, serving, word
 
 
 def profile(addresses: Sequence[int], **more: object) -> Profile:
-    return Profile.model_validate(
-        {
-            "title": {"id": "Uji", "en": "Test"},
-            "family": "chiller",
-            "maker": "none",
-            "source": "made for this test",
-            "grade": "bronze",
-            "groups": {"live": 1.0},
-            "registers": [
-                {"name": f"r{address}", "address": address, "type": "uint16"}
-                for address in addresses
-            ],
-            **more,
-        }
+    return small_profile(
+        [{"name": f"r{address}", "address": address, "type": "uint16"} for address in addresses],
+        **more,
     )
 
 

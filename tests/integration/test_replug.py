@@ -9,24 +9,14 @@ from collectors.modbus.reading.device import Device, Place
 from collectors.modbus.scheduling.schedule import BusRunner
 from collectors.modbus.transport.bus import Bus
 from collectors.modbus.transport.link import RtuLink
-from collectors.profile import Profile
 from collectors.quality import Reason
 from collectors.records import Batch
 from collectors.sample import Sample, StationId
 from tests.services.adapter import Adapter
+from tests.services.profiles import small_profile
 from tests.services.waiting import eventually
 
-PROFILE = Profile.model_validate(
-    {
-        "title": {"id": "Uji", "en": "Test"},
-        "family": "meter",
-        "maker": "none",
-        "source": "made for this test",
-        "grade": "bronze",
-        "groups": {"live": 0.2},
-        "registers": [{"name": "t", "address": 7, "type": "uint16"}],
-    }
-)
+PROFILE = small_profile([{"name": "t", "address": 7, "type": "uint16"}], groups={"live": 0.2})
 
 
 class Last:

@@ -15,23 +15,15 @@ from collectors.profile import Profile
 from collectors.quality import Reason
 from collectors.records import Batch
 from collectors.sample import Sample, StationId
+from tests.services.profiles import small_profile
 from tests.services.waiting import eventually
 
 CLOCK_NS = 1_790_000_000_000_000_000
 
 
 def profile(**more: object) -> Profile:
-    return Profile.model_validate(
-        {
-            "title": {"id": "Uji", "en": "Test"},
-            "family": "chiller",
-            "maker": "none",
-            "source": "made for this test",
-            "grade": "bronze",
-            "groups": {"fast": 0.05},
-            "registers": [{"name": "t", "address": 0, "type": "uint16"}],
-            **more,
-        }
+    return small_profile(
+        [{"name": "t", "address": 0, "type": "uint16"}], groups={"fast": 0.05}, **more
     )
 
 

@@ -10,6 +10,7 @@ from collectors.modbus.transport.frame import Request
 from collectors.profile import Profile
 from collectors.records import Batch
 from collectors.sample import Sample, StationId
+from tests.services.profiles import small_profile
 
 CLOCK_NS = 1_790_000_000_000_000_000
 SILENT = 1e9  # s: more than any time-out
@@ -18,20 +19,13 @@ BREAKS = -0.01  # s to its answer: the connection breaks then
 
 def profile(groups: Mapping[str, float], **limits: object) -> Profile:
     """Return a profile with one register in each poll group."""
-    return Profile.model_validate(
-        {
-            "title": {"id": "Uji", "en": "Test"},
-            "family": "chiller",
-            "maker": "none",
-            "source": "made for this test",
-            "grade": "bronze",
-            "modbus": limits,
-            "groups": groups,
-            "registers": [
-                {"name": f"v_{group}", "address": 1000 * number, "type": "uint16", "group": group}
-                for number, group in enumerate(groups)
-            ],
-        }
+    return small_profile(
+        [
+            {"name": f"v_{group}", "address": 1000 * number, "type": "uint16", "group": group}
+            for number, group in enumerate(groups)
+        ],
+        modbus=limits,
+        groups=groups,
     )
 
 

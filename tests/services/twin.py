@@ -17,6 +17,7 @@ from collectors.records import Batch
 from collectors.register import Table
 from collectors.sample import Sample, StationId
 from collectors.simulated.memory import Memory
+from tests.services.profiles import small_profile
 
 _VERSIONS = 65536
 # Two groups of reads that look alike, the likeliest to be mistaken for each other.
@@ -29,28 +30,21 @@ VALUES = 9  # of one poll
 
 def _profile() -> Profile:
     """Return a map of values of two words, in many reads that look alike."""
-    return Profile.model_validate(
-        {
-            "title": {"id": "Kembar", "en": "Twin"},
-            "family": "meter",
-            "maker": "none",
-            "source": "made for this test",
-            "grade": "bronze",
-            "modbus": {"max_gap": 0},
-            "groups": dict.fromkeys(_GROUPS, 0.05),
-            "registers": [
-                {
-                    "name": f"{table}_{block + offset}",
-                    "address": block + offset,
-                    "type": "uint32",
-                    "table": table,
-                    "group": group,
-                }
-                for group, blocks in _GROUPS.items()
-                for table, block in blocks
-                for offset in (0, 2, 4)
-            ],
-        }
+    return small_profile(
+        [
+            {
+                "name": f"{table}_{block + offset}",
+                "address": block + offset,
+                "type": "uint32",
+                "table": table,
+                "group": group,
+            }
+            for group, blocks in _GROUPS.items()
+            for table, block in blocks
+            for offset in (0, 2, 4)
+        ],
+        modbus={"max_gap": 0},
+        groups=dict.fromkeys(_GROUPS, 0.05),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from collectors.profile import Profile
 from collectors.record_source import QUEUE_REGISTERS, RecordSource, Shape
 from collectors.simulated.memory import Memory
+from tests.services.profiles import small_profile
 
 SETTLE_S = 0.05  # a part, once begun, is finished within this
 CYCLE_S = 0.5  # of machines without numbers: parts begin no closer together
@@ -67,26 +68,19 @@ class Variant:
             records |= {"stride": 6 if self.is_guarded else 4}
         if self.waits:
             records |= {"acknowledge": "ack"}
-        return Profile.model_validate(
-            {
-                "title": {"id": "Uji", "en": "Test"},
-                "family": "welder",
-                "maker": "none",
-                "source": "made for this test",
-                "grade": "bronze",
-                "groups": {"fast": 1.0},
-                "modbus": {"max_registers": 24, "max_gap": 8},
-                "identity": {"register": "map_id", "value": MAP_ID},
-                "registers": [
-                    {"name": "seq", "address": 0, "type": "uint32"},
-                    {"name": "index", "address": 2, "type": "uint16"},
-                    {"name": "total", "address": 4, "type": "uint32"},
-                    {"name": "ack", "address": 6, "type": "uint16"},
-                    {"name": "map_id", "address": 8, "type": "uint16"},
-                    {"name": "signal", "address": 0, "type": "bool", "table": "discrete"},
-                ],
-                "records": records,
-            }
+        return small_profile(
+            [
+                {"name": "seq", "address": 0, "type": "uint32"},
+                {"name": "index", "address": 2, "type": "uint16"},
+                {"name": "total", "address": 4, "type": "uint32"},
+                {"name": "ack", "address": 6, "type": "uint16"},
+                {"name": "map_id", "address": 8, "type": "uint16"},
+                {"name": "signal", "address": 0, "type": "bool", "table": "discrete"},
+            ],
+            groups={"fast": 1.0},
+            modbus={"max_registers": 24, "max_gap": 8},
+            identity={"register": "map_id", "value": MAP_ID},
+            records=records,
         )
 
     def _registers(self) -> list[dict[str, Any]]:

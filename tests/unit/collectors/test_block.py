@@ -11,6 +11,7 @@ from collectors.modbus.planning.plan import items_of, plan
 from collectors.profile import Profile
 from collectors.sample import Value
 from collectors.simulated.memory import Memory
+from tests.services.profiles import small_profile
 
 PLAIN = {"name": "a", "address": 10, "type": "uint16"}
 CELLS = {"name": "cell", "address": 0, "type": "uint32", "count": 3}
@@ -34,18 +35,7 @@ HEAD = [
 
 def profile(registers: list[dict[str, Any]], **more: Any) -> Profile:
     """Return a profile with these registers."""
-    return Profile.model_validate(
-        {
-            "title": {"id": "uji", "en": "test"},
-            "family": "meter",
-            "maker": "test",
-            "source": "test",
-            "grade": "bronze",
-            "groups": {"live": 1.0, "slow": 9.0},
-            "registers": registers,
-            **more,
-        }
-    )
+    return small_profile(registers, groups={"live": 1.0, "slow": 9.0}, **more)
 
 
 def channels(*registers: dict[str, Any], stride: int = 10, **more: Any) -> dict[str, Any]:

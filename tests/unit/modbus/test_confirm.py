@@ -10,26 +10,19 @@ from collectors.modbus.reading.device import Device, Place
 from collectors.profile import Profile
 from collectors.quality import Fault, Reason
 from collectors.sample import StationId, Value
+from tests.services.profiles import small_profile
 from tests.services.refusing import RefusingBus, RefusingDevice
 
 CARRY = 0x0004_FFFE  # the next counts carry into the high word
 
 
 def profile(kind: str, *, confirm: bool = True, order: str = "ABCD") -> Profile:
-    return Profile.model_validate(
-        {
-            "title": {"id": "Uji", "en": "Test"},
-            "family": "meter",
-            "maker": "none",
-            "source": "made for this test",
-            "grade": "bronze",
-            "modbus": {"order": order},
-            "groups": {"live": 1.0},
-            "registers": [
-                {"name": "total", "address": 0, "type": kind, "confirm": confirm},
-                {"name": "state", "address": 4, "type": "uint16"},
-            ],
-        }
+    return small_profile(
+        [
+            {"name": "total", "address": 0, "type": kind, "confirm": confirm},
+            {"name": "state", "address": 4, "type": "uint16"},
+        ],
+        modbus={"order": order},
     )
 
 

@@ -18,6 +18,7 @@ from collectors.quality import Fault
 from collectors.register import FLOATS, INTEGERS, Bit, Order, Register, Table, Type
 from collectors.sample import Value
 from collectors.simulated.memory import Memory
+from tests.services.profiles import small_profile
 
 SCALES = (1, 10, 0.1, 0.5, 0.25, 0.001, -0.1, 1e-05)
 OFFSETS = (0, -40, 273.15)
@@ -27,18 +28,7 @@ PRINTABLE = st.characters(min_codepoint=33, max_codepoint=126)
 
 def profile_of(registers: list[dict[str, Any]]) -> Profile:
     """Return a profile with these registers, of which one read takes all."""
-    return Profile.model_validate(
-        {
-            "title": {"id": "uji", "en": "test"},
-            "family": "meter",
-            "maker": "test",
-            "source": "test",
-            "grade": "bronze",
-            "modbus": {"max_gap": 124},
-            "groups": {"live": 1.0},
-            "registers": registers,
-        }
-    )
+    return small_profile(registers, modbus={"max_gap": 124})
 
 
 def read_of(profile: Profile) -> Read:

@@ -8,6 +8,7 @@ from collectors.modbus.decoding.decode import Decoder
 from collectors.modbus.planning.plan import items_of, plan
 from collectors.profile import Profile
 from collectors.quality import Quality
+from tests.services.profiles import small_profile
 
 HIOKI = (10.0000e8, -10.0000e8, 100.000e7, 1.00000e9, -1.00000e9, 1.0e10, -1.0e10, 100.000e8)
 
@@ -50,17 +51,7 @@ def cell_profile() -> Profile:
             "sentinels": [0x7FFFFFFF, 0],
         },
     ]
-    return Profile.model_validate(
-        {
-            "title": {"id": "Uji", "en": "Test"},
-            "family": "sorter",
-            "maker": "none",
-            "source": "made for the test",
-            "grade": "bronze",
-            "groups": {"live": 1.0},
-            "registers": registers,
-        }
-    )
+    return small_profile(registers)
 
 
 def read(

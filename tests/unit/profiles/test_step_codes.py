@@ -6,8 +6,8 @@ import pytest
 
 from collectors.modbus.decoding.decode import Decoder
 from collectors.modbus.planning.plan import items_of, plan
-from collectors.profile import Profile
 from collectors.quality import Reason
+from tests.services.profiles import small_profile
 
 # Of one maker's cyclers: a newer export counts its kinds of steps from 1, an older one from 0.
 FROM_ONE = {"1": "cc_charge", "2": "cc_discharge", "3": "cv_charge", "13": "pause", "16": "pulse"}
@@ -17,17 +17,7 @@ FROM_ZERO = {str(int(code) - 1): name for code, name in FROM_ONE.items()}
 def step_of(table: dict[str, str], code: int) -> object:
     """Return what a register that holds `code` is read as."""
     register = {"name": "step", "address": 0, "type": "enum", "values": table}
-    profile = Profile.model_validate(
-        {
-            "title": {"id": "Uji", "en": "Test"},
-            "family": "formation",
-            "maker": "none",
-            "source": "made for the test",
-            "grade": "bronze",
-            "groups": {"live": 1.0},
-            "registers": [register],
-        }
-    )
+    profile = small_profile([register])
     (read,) = plan(items_of(profile, "live"), profile.modbus)
     (decoded,) = Decoder(read).decode(struct.pack(">H", code))
     fault = decoded.faults.get("step")

@@ -7,6 +7,7 @@ from pymodbus.constants import ExcCodes
 
 from collectors.profile import Profile, shipped
 from collectors.simulated.memory import Memory
+from tests.services.profiles import small_profile
 
 PROFILES = shipped()
 HOLDING = 3
@@ -14,18 +15,7 @@ HOLDING = 3
 
 def profile(registers: list[dict[str, Any]], **modbus: Any) -> Profile:
     """Return a profile with these registers."""
-    return Profile.model_validate(
-        {
-            "title": {"id": "uji", "en": "test"},
-            "family": "meter",
-            "maker": "test",
-            "source": "test",
-            "grade": "bronze",
-            "modbus": modbus,
-            "groups": {"live": 1.0},
-            "registers": registers,
-        }
-    )
+    return small_profile(registers, modbus=modbus)
 
 
 WORD = {"name": "a", "address": 10, "type": "uint16"}
