@@ -5,6 +5,7 @@ import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,9 @@ from tests.services.refusing import RefusingDevice, serving, word
 
 
 def profile(addresses: Sequence[int], **more: object) -> Profile:
-    return small_profile(
-        [{"name": f"r{address}", "address": address, "type": "uint16"} for address in addresses],
-        **more,
-    )
+    plain = [{"name": f"r{address}", "address": address, "type": "uint16"} for address in addresses]
+    tables: dict[str, Any] = {"registers": plain, **more}
+    return small_profile(**tables)
 
 
 @asynccontextmanager

@@ -10,5 +10,5 @@ from tests.services.plant import Plant
 @pytest.mark.mosquitto
 @pytest.mark.influxdb
 async def test_the_ledger_equals_the_database_after_100_000_parts(plant: Plant, seed: int) -> None:
-    spec = LineSpec(seed=seed, speed=25, formation_speed=1000, parts=25_000)
+    spec = LineSpec(seed=seed, speed=15, formation_speed=600, parts=20_000)
     await ordeal(plant, spec, seed=seed)
